@@ -1,0 +1,2 @@
+//! The `locket` program: one file per sub-command.
+fn main() {}

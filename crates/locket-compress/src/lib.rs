@@ -1,0 +1,1 @@
+//! Quantise, palettise, prune; sensitivity, search, measurement and certificate.

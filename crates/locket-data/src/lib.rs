@@ -1,0 +1,1 @@
+//! Labelled data: npy files, images, preprocessing recipes, data sets.

@@ -1,0 +1,1 @@
+//! Compute kernels: slices in, slices out. Owns no thread, knows no graph.

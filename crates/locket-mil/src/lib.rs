@@ -1,0 +1,1 @@
+//! The program representation: values, operations, types, verifier, text form, diagnostics.

@@ -1,0 +1,1 @@
+//! Rewrites of a program: fold, simplify, fuse, lower, lint.

@@ -1,0 +1,1 @@
+//! Plain data to HTML, SVG, Markdown and JSON.

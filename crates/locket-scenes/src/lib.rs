@@ -1,0 +1,1 @@
+//! A deterministic renderer of small labelled, captioned, photo-like scenes.

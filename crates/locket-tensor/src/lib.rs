@@ -1,0 +1,1 @@
+//! Element types down to one bit, shapes, quantisation parameters and tensors.

@@ -1,0 +1,1 @@
+//! The facade: the API with a stability promise.
