@@ -1,0 +1,1 @@
+//! ONNX reader: protobuf to a MIL program.

@@ -1,0 +1,1 @@
+//! TFLite reader: flatbuffer to a MIL program.
