@@ -1,0 +1,143 @@
+//! Latency as a distribution, with the bound on the chance of an overrun that the number of runs supports.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, number, numbers};
+
+/// Bins of a histogram built from samples.
+const BINS: usize = 60;
+const NS_PER_MS: f64 = 1e6;
+
+/// The runs of one variant on one machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencyRun {
+    /// Which variant, for example `Source float32`.
+    pub label: String,
+    /// How the figures came to be.
+    pub kind: Kind,
+    /// What was measured, on what: machine, threads, state of the machine.
+    pub measured_on: String,
+    /// Number of runs.
+    pub runs: u64,
+    /// How many of the runs took longer than the budget.
+    #[serde(default)]
+    pub overruns: u64,
+    /// The first run after loading in milliseconds, if it was timed.
+    #[serde(default)]
+    pub first_ms: Option<f64>,
+    /// Median in milliseconds.
+    #[serde(deserialize_with = "number")]
+    pub p50_ms: f64,
+    /// 90th percentile in milliseconds.
+    #[serde(deserialize_with = "number")]
+    pub p90_ms: f64,
+    /// 99th percentile in milliseconds.
+    #[serde(deserialize_with = "number")]
+    pub p99_ms: f64,
+    /// 99.9th percentile in milliseconds.
+    #[serde(deserialize_with = "number")]
+    pub p999_ms: f64,
+    /// The longest run in milliseconds.
+    #[serde(deserialize_with = "number")]
+    pub max_ms: f64,
+    /// The runs by duration.
+    #[serde(default)]
+    pub histogram: Histogram,
+}
+
+impl LatencyRun {
+    /// The distribution of `samples_ns`, one duration per run, in any order; `budget_ms` decides what an overrun is.
+    /// Quantiles are order statistics: the smallest sample that at least that share of the samples do not exceed.
+    /// Without samples, every duration is not-a-number.
+    pub fn from_samples_ns(
+        label: impl Into<String>,
+        measured_on: impl Into<String>,
+        samples_ns: &[u64],
+        budget_ms: Option<f64>,
+    ) -> Self {
+        let mut sorted = samples_ns.to_vec();
+        sorted.sort_unstable();
+        let quantile = |share: f64| quantile_ms(&sorted, share);
+        let overruns = budget_ms.map_or(0, |budget| {
+            sorted
+                .iter()
+                .filter(|&&ns| ns as f64 / NS_PER_MS > budget)
+                .count()
+        });
+        Self {
+            label: label.into(),
+            kind: Kind::Measured,
+            measured_on: measured_on.into(),
+            runs: sorted.len() as u64,
+            overruns: overruns as u64,
+            first_ms: None,
+            p50_ms: quantile(0.5),
+            p90_ms: quantile(0.9),
+            p99_ms: quantile(0.99),
+            p999_ms: quantile(0.999),
+            max_ms: quantile(1.0),
+            histogram: Histogram::from_sorted_ns(&sorted),
+        }
+    }
+
+    /// The 95 % upper bound on the chance that one run exceeds the budget; `None` without runs or with an overrun.
+    pub fn overrun_bound(&self) -> Option<f64> {
+        if self.overruns == 0 {
+            overrun_bound(self.runs)
+        } else {
+            None
+        }
+    }
+}
+
+/// The largest chance of an overrun that still lets `runs` runs pass without one with probability 5 %:
+/// `1 - 0.05^(1/runs)`. `None` without runs.
+pub fn overrun_bound(runs: u64) -> Option<f64> {
+    (runs > 0).then(|| 1.0 - 0.05_f64.powf(1.0 / runs as f64))
+}
+
+fn quantile_ms(sorted_ns: &[u64], share: f64) -> f64 {
+    let Some(last) = sorted_ns.len().checked_sub(1) else {
+        return f64::NAN;
+    };
+    let rank = (share * sorted_ns.len() as f64).ceil() as usize;
+    sorted_ns[rank.saturating_sub(1).min(last)] as f64 / NS_PER_MS
+}
+
+/// Counts by duration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Bin edges in milliseconds, ascending, one more than there are counts.
+    #[serde(deserialize_with = "numbers")]
+    pub edges_ms: Vec<f64>,
+    /// Runs in each bin; the last bin includes its upper edge.
+    pub counts: Vec<u64>,
+}
+
+impl Histogram {
+    /// Counts of `sorted_ns` in equal bins from the shortest to the longest.
+    fn from_sorted_ns(sorted_ns: &[u64]) -> Self {
+        let (Some(&first), Some(&last)) = (sorted_ns.first(), sorted_ns.last()) else {
+            return Self::default();
+        };
+        let low = first as f64 / NS_PER_MS;
+        let high = (last as f64 / NS_PER_MS).max(low * 1.001 + 1e-6);
+        let width = (high - low) / BINS as f64;
+        let mut counts = vec![0; BINS];
+        for &ns in sorted_ns {
+            let bin = ((ns as f64 / NS_PER_MS - low) / width) as usize;
+            counts[bin.min(BINS - 1)] += 1;
+        }
+        let edges_ms = (0..=BINS).map(|edge| low + width * edge as f64).collect();
+        Self { edges_ms, counts }
+    }
+
+    /// The bins as (lower edge, upper edge, count), those with unusable edges left out.
+    pub fn bins(&self) -> impl Iterator<Item = (f64, f64, u64)> {
+        self.edges_ms
+            .windows(2)
+            .zip(&self.counts)
+            .map(|(edges, &count)| (edges[0], edges[1], count))
+            .filter(|(low, high, _)| low.is_finite() && high.is_finite() && low < high)
+    }
+}
