@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod evidence;
+pub mod table;
+pub mod units;
 
 pub use evidence::{
     Artefact, Budgets, Certificate, DataSet, Decision, DeviceFact, DeviceProfile, Diagnostic, Evidence,
