@@ -1,1 +1,34 @@
-//! The operator set: one file per operator with specification, types, cost, reference and kernel binding.
+//! The operator set: MIL's operators and the internal `locket.*` dialect.
+//!
+//! One file per operator or per family that shares one formula, under [`ops`], listed in [`registry`]. A file holds,
+//! in this order: the formula and its sources, the signature, [`Operator::infer`], [`Operator::cost`],
+//! [`Operator::reference`] (the plainest loop: it is the specification), and [`Operator::prepare`], which packs weights
+//! and picks a kernel once, giving a [`Step`] that writes planned memory and never allocates.
+//!
+//! Every operator with a reference runs: what has no `prepare` runs through its reference (a [`ReferenceStep`]),
+//! which allocates and is marked slow in the plan.
+//!
+//! What is absent on purpose: graphs (operators see one [`Node`]), memory planning, threads.
+#![forbid(unsafe_code)]
+
+mod build;
+mod constant;
+mod cost;
+mod error;
+mod layout;
+mod node;
+mod operator;
+pub mod ops;
+pub mod registry;
+mod step;
+mod weight;
+
+pub use build::Builder;
+pub use constant::{evaluate, fold};
+pub use cost::Cost;
+pub use error::OpError;
+pub use layout::{Layout, LayoutRule};
+pub use node::{Call, Node};
+pub use operator::{Availability, Operator, Param, Signature};
+pub use step::{Prepare, Prepared, ReferenceStep, Step};
+pub use weight::Weight;

@@ -1,0 +1,3 @@
+//! The operators, one file each or one file for a family that shares one formula.
+
+pub mod relu;

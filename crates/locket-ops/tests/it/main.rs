@@ -1,0 +1,4 @@
+//! Facts that hold for every operator.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod table;
