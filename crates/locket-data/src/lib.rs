@@ -2,7 +2,7 @@
 //!
 //! From bytes on disk to the elements of a model's input: `.npy` files ([`npy`]), label tables ([`csv`]), pictures
 //! ([`image`], [`resize`]), the recipe that turns a sample into an input ([`preprocess`]) and the folder that holds a
-//! labelled set ([`dataset`]).
+//! labelled set ([`dataset`]). [`statistics`] holds the pure functions that judge predictions.
 //!
 //! Left to others: running a model, threads (reading a sample takes `&self`, so callers decode in parallel), and what a
 //! report says about the numbers. Bytes from files are taken as hostile: sizes are bounded before anything is allocated.
@@ -22,6 +22,7 @@ pub mod image;
 pub mod npy;
 pub mod preprocess;
 pub mod resize;
+pub mod statistics;
 
 pub use dataset::Dataset;
 pub use error::DataError;

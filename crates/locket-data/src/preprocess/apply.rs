@@ -86,7 +86,7 @@ impl Preprocess {
             NpyType::F32 => real_values.write(elements.prepare(count), |real| real),
             NpyType::F16 => real_values.write(elements.prepare(count), f16::from_f32),
             NpyType::U8 => {
-                real_values.write(elements.prepare(count), |real| quantize(real, 0.0, 255.0) as u8)
+                real_values.write(elements.prepare(count), |real| quantize(real, 0.0, 255.0) as u8);
             }
             NpyType::I8 => real_values.write(elements.prepare(count), |real| {
                 quantize(real, -128.0, 127.0) as i8

@@ -10,6 +10,7 @@ use locket_data::{Dataset, InputSpec, NpyType, Preprocess, SampleBuffer};
 /// Pillow uses, and our decoder round chroma upsampling differently.
 const PICTURE_TOLERANCE: i32 = 3;
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn kit() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/kit");
     let kit = std::env::var_os("LOCKET_KIT").map_or_else(beside, PathBuf::from);
