@@ -145,7 +145,7 @@ impl<'a> View<'a> {
         let grid = p(at.x * 26.0, at.y * 26.0);
         let (cell_x, cell_y) = (grid.x.floor(), grid.y.floor());
         let (column, row) = (cell_x as i32, cell_y as i32);
-        if lattice(column, row, self.salt) < 0.86 {
+        if lattice(column, row, self.salt) < 0.92 {
             return 0.0;
         }
         let star = p(
@@ -153,7 +153,7 @@ impl<'a> View<'a> {
             lattice(column, row, self.salt ^ 2) * 0.6 + 0.2,
         );
         let away = (grid - p(cell_x, cell_y) - star).length();
-        lattice(column, row, self.salt ^ 3) * bell(away, 0.1 + 8.0 * self.pixel)
+        lattice(column, row, self.salt ^ 3) * bell(away, 0.06 + 6.0 * self.pixel)
     }
 
     /// A line of hills of the given height; `row` 0 is the farthest.
@@ -203,7 +203,7 @@ impl<'a> View<'a> {
             let surface = rock.mix(Rgb::display(0.90, 0.93, 0.97) * (0.6 + 0.5 * face), snowy);
             let lit = surface
                 .lit_by(self.light.on_ground())
-                .mix(self.light.haze, self.far_haze(0) * 0.8);
+                .mix(self.light.haze, self.far_haze(0) * 0.55);
             colour = colour.mix(lit, inside);
         }
         // A dark line of woods at the foot.

@@ -84,7 +84,6 @@ impl Light {
         if time == TimeOfDay::Night || self.lamps_on {
             self.ambient = Rgb::linear(0.23, 0.165, 0.095);
             self.key = Rgb::linear(0.52, 0.36, 0.19);
-            self.shadow = Rgb::linear(0.03, 0.02, 0.012);
         } else {
             self.ambient = self.ambient * 0.75 + Rgb::linear(0.06, 0.055, 0.05);
             self.key = self.key * 0.7;
@@ -95,6 +94,7 @@ impl Light {
             random.range(0.3, 0.9),
         ]);
         self.haze = self.ambient * 0.8;
+        self.shadow = self.ambient * 0.14;
         self.shadow_strength = 0.5;
     }
 
@@ -164,8 +164,8 @@ fn hour_of(time: TimeOfDay, random: &mut Random) -> Hour {
             elevation: (0.08, 0.32),
         },
         TimeOfDay::Night => Hour {
-            ambient: Rgb::linear(0.060, 0.070, 0.115),
-            key: Rgb::linear(0.075, 0.095, 0.145),
+            ambient: Rgb::linear(0.072, 0.082, 0.125),
+            key: Rgb::linear(0.105, 0.125, 0.175),
             zenith: Rgb::display(0.05, 0.07, 0.16).mix(Rgb::display(0.09, 0.10, 0.20), shift),
             sky_edge: Rgb::display(0.17, 0.21, 0.35).mix(Rgb::display(0.27, 0.24, 0.36), shift),
             disc: Rgb::linear(0.75, 0.77, 0.70),

@@ -2,11 +2,11 @@
 
 use crate::attributes::{Class, Setting};
 use crate::backdrop::View;
-use crate::canvas::{Canvas, Frame, Painter, Shape};
+use crate::canvas::{Canvas, Frame, Paint, Painter, Shape};
 use crate::clutter::{paint_clutter, paint_foreground};
 use crate::finish::{blur, develop, reflect};
 use crate::light::Light;
-use crate::maths::p;
+use crate::maths::{Rgb, p};
 use crate::objects::{Look, half_footprint, height, paint_object};
 use crate::room::{paint_room, paint_table};
 use crate::scene::{Pose, Scene};
@@ -63,7 +63,7 @@ impl Scene {
         let Some(companion) = &self.companion else {
             return;
         };
-        let pose = companion_pose(companion.class, self.setting);
+        let pose = companion_pose(companion.class);
         let flying = pose == Pose::Flying;
         let foot = if flying {
             self.horizon * 0.35 + companion.extent
@@ -88,11 +88,11 @@ impl Scene {
     }
 }
 
-fn companion_pose(class: Class, setting: Setting) -> Pose {
+fn companion_pose(class: Class) -> Pose {
     match class {
         Class::Balloon | Class::Bird => Pose::Flying,
         Class::Sailboat => Pose::Floating,
-        _ if setting.is_water() => Pose::Standing,
+
         _ => Pose::Standing,
     }
 }
@@ -113,6 +113,9 @@ fn place(view: &View<'_>, canvas: &mut Canvas, frame: Frame, class: Class, mut l
     if !on_water && pose != Pose::Flying {
         cast_shadow(&mut painter, class);
     }
+    if on_water && pose == Pose::Standing && class != Class::Lighthouse {
+        island(&mut painter, half_footprint(class));
+    }
     paint_object(&mut painter, class, &mut look);
     if on_water || pose == Pose::Floating {
         let half = frame.scale * 0.62;
@@ -127,6 +130,15 @@ fn place(view: &View<'_>, canvas: &mut Canvas, frame: Frame, class: Class, mut l
     }
 }
 
+/// A strip of land for what cannot swim.
+fn island(painter: &mut Painter<'_>, half: f32) {
+    let bank = Paint::new(Rgb::display(0.46, 0.40, 0.30)).grain(0.4, 12.0);
+    let grass = Paint::new(Rgb::display(0.32, 0.46, 0.20)).grain(0.4, 16.0);
+    painter.fill(Shape::Ellipse(p(0.0, -0.005), p(half * 0.6 + 0.4, 0.075)), bank);
+    painter.fill(Shape::Ellipse(p(0.0, 0.012), p(half * 0.6 + 0.36, 0.062)), grass);
+    painter.shadow(Shape::Ellipse(p(0.0, 0.008), p(half, 0.03)), 0.4, 0.03);
+}
+
 /// A dark patch under the object and a longer, fainter one away from the light.
 fn cast_shadow(painter: &mut Painter<'_>, class: Class) {
     let half = half_footprint(class);
@@ -136,17 +148,17 @@ fn cast_shadow(painter: &mut Painter<'_>, class: Class) {
     let reach = slope * height(class) * 0.6;
     let flat = 0.07;
     painter.shadow(
-        Shape::Limb(p(0.0, -0.01), p(reach, 0.02), half * 0.35, half * 0.22),
+        Shape::Limb(p(0.0, 0.01), p(reach, 0.05), half * 0.35, half * 0.22),
         strength * 0.55,
         0.08,
     );
     painter.shadow(
-        Shape::Ellipse(p(slope * 0.05, -0.005), p(half * 1.1, flat)),
+        Shape::Ellipse(p(slope * 0.05, 0.015), p(half * 1.1, flat)),
         strength,
         0.06,
     );
     painter.shadow(
-        Shape::Ellipse(p(0.0, 0.0), p(half * 0.95, flat * 0.5)),
+        Shape::Ellipse(p(0.0, 0.008), p(half * 0.97, flat * 0.42)),
         strength * 0.8,
         0.03,
     );

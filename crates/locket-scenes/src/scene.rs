@@ -118,13 +118,9 @@ impl Scene {
             } else {
                 0.0
             },
-            lens_blur: 0.009 * random.unit() * random.unit(),
+            lens_blur: 0.010 * random.unit() * random.unit() * random.unit(),
             exposure: random.range(0.72, 1.25),
-            noise: if night {
-                random.range(0.012, 0.06)
-            } else {
-                random.range(0.006, 0.035)
-            },
+            noise: noise_of(night, &mut random),
             warmth: 0.12 * random.centred(),
             style: random.bits(),
         };
@@ -166,6 +162,16 @@ impl Scene {
             ));
         }
         caption
+    }
+}
+
+/// Noise is low as a rule; the dark raises it.
+fn noise_of(night: bool, random: &mut Random) -> f32 {
+    let draw = random.unit() * random.unit();
+    if night {
+        0.008 + 0.04 * draw
+    } else {
+        0.004 + 0.026 * draw
     }
 }
 

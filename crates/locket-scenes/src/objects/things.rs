@@ -127,12 +127,14 @@ pub(super) fn mug(painter: &mut Painter<'_>, look: &mut Look) {
     }
 }
 
-/// A tree: broad-leaved, conifer, palm or poplar.
+/// A tree: broad-leaved or poplar, and if it is green also conifer or palm.
 pub(super) fn tree(painter: &mut Painter<'_>, look: &mut Look) {
-    match look.random.below(4) {
-        0 => conifer(painter, look),
-        1 => palm(painter, look),
-        2 => crown(painter, look, 0.17, 0.34),
+    let green = look.colour.g > look.colour.r;
+    let kinds = if green { 4 } else { 2 };
+    match look.random.below(kinds) {
+        3 => conifer(painter, look),
+        2 => palm(painter, look),
+        1 => crown(painter, look, 0.17, 0.34),
         _ => crown(painter, look, 0.33, 0.27),
     }
 }
@@ -163,8 +165,9 @@ fn crown(painter: &mut Painter<'_>, look: &mut Look, half_width: f32, half_heigh
         );
     }
     // Clumps from the dark inside to the light outside, the upper ones last.
-    for clump in 0..13 {
-        let depth = clump as f32 / 12.0;
+    let clumps = if half_height > half_width { 24 } else { 16 };
+    for clump in 0..clumps {
+        let depth = clump as f32 / (clumps - 1) as f32;
         let (x, y) = (
             look.random.centred() * 0.95,
             look.random.centred() * 0.6 + 0.9 * (depth - 0.5),
