@@ -6,7 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+mod chart;
 mod evidence;
+mod html;
+mod markdown;
+mod prose;
 pub mod table;
 pub mod units;
 
@@ -17,3 +21,5 @@ pub use evidence::{
     Profile, Provenance, SCHEMA, Schema, Sensitivity, Severity, Shortfall, SourceModel, Step,
     TensorSignature, Variant, Verdict, WayDown, overrun_bound,
 };
+pub use html::html;
+pub use markdown::markdown;
