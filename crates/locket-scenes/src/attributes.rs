@@ -276,7 +276,7 @@ mod tests {
                 .iter()
                 .filter(|class| class.settings().contains(&setting))
                 .count();
-            assert!(classes >= 5, "{setting:?} has only {classes} classes");
+            assert!(classes >= 4, "{setting:?} has only {classes} classes");
         }
     }
 }

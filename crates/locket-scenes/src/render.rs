@@ -30,9 +30,9 @@ impl Scene {
         let view = View::new(self, &light, size);
         let mut canvas = Canvas::new(size);
         if self.setting == Setting::Room {
-            paint_room(&view, &mut canvas)
+            paint_room(&view, &mut canvas);
         } else {
-            view.paint(&mut canvas)
+            view.paint(&mut canvas);
         }
         paint_clutter(&view, &mut canvas);
         self.paint_companion(&view, &mut canvas);

@@ -165,9 +165,9 @@ fn cat_lying(painter: &mut Painter<'_>, look: &mut Look) {
 /// A dog: standing or sitting, with hanging or pricked ears.
 pub(super) fn dog(painter: &mut Painter<'_>, look: &mut Look) {
     if look.random.chance(0.55) {
-        dog_standing(painter, look)
+        dog_standing(painter, look);
     } else {
-        dog_sitting(painter, look)
+        dog_sitting(painter, look);
     }
 }
 

@@ -4,6 +4,7 @@
 mod animals;
 mod buildings;
 mod things;
+mod trucks;
 mod vehicles;
 
 use crate::attributes::{Class, Colour};
@@ -64,7 +65,7 @@ pub(crate) fn paint_object(painter: &mut Painter<'_>, class: Class, look: &mut L
         Class::Mug => things::mug(painter, look),
         Class::Sailboat => vehicles::sailboat(painter, look),
         Class::Tree => things::tree(painter, look),
-        Class::Truck => vehicles::truck(painter, look),
+        Class::Truck => trucks::truck(painter, look),
     }
 }
 
