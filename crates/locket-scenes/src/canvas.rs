@@ -369,3 +369,6 @@ impl Painter<'_> {
         (!columns.is_empty() && !rows.is_empty()).then_some((columns, rows))
     }
 }
+
+#[cfg(test)]
+mod tests;
