@@ -28,7 +28,10 @@ fn npy(bytes: &[u8]) -> (&str, &[u8]) {
     assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
     let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     assert_eq!(end % 64, 0);
-    (std::str::from_utf8(&bytes[10..end]).unwrap(), &bytes[end..])
+    (
+        std::str::from_utf8(&bytes[10..end]).expect("the header is text"),
+        &bytes[end..],
+    )
 }
 
 #[test]
