@@ -1,9 +1,14 @@
 //! Core ML `.mlpackage` reader and writer.
 //!
 //! From the outside in: [`package`] is the folder, [`wire`] the encoding of the model file in it, [`schema`] the
-//! messages of the model file, [`blob`] the weight file.
+//! messages of the model file, [`blob`] the weight file. [`read`] makes a program of them.
 
 pub mod blob;
+pub mod metadata;
+mod operators;
 pub mod package;
+mod read;
 pub mod schema;
 pub mod wire;
+
+pub use read::{import, read};

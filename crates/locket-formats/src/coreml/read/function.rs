@@ -1,0 +1,526 @@
+//! One function: inputs, operations in order, outputs.
+
+use std::collections::BTreeMap;
+
+use locket_mil::{Arg, Diagnostic, Function, Operation, Severity, Target, Type, ValueId};
+
+use super::constant::{Constants, dimensions, dtype};
+use super::{IMAGE_INTERFACE, Interface, NOT_A_TENSOR, STATE, invalid};
+use crate::coreml::operators;
+use crate::coreml::schema::{
+    self, Argument, Binding, Dimension, FeatureKind, NamedValueType, Payload, TensorPayload, TensorType,
+    Value, ValueType,
+};
+use crate::coreml::wire::Text;
+use crate::import::{ReadOptions, codes};
+use crate::{Format, FormatError};
+
+/// Reads the function called `name`.
+///
+/// # Errors
+/// When the function contradicts itself.
+pub(super) fn read(
+    name: &str,
+    file: &schema::Function<'_>,
+    interface: &Interface<'_, '_>,
+    options: &ReadOptions,
+    constants: &mut Constants<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Function, FormatError> {
+    let opset = Target::from_opset(&file.opset).ok_or_else(|| unknown_opset(name, &file.opset))?;
+    let block = file.blocks.get(&file.opset).ok_or_else(|| {
+        invalid(
+            format!("function {name}"),
+            format!("a block for opset {}", file.opset),
+            "none",
+        )
+    })?;
+    let mut reader = Reader {
+        function: Function::new(name, opset),
+        scope: BTreeMap::new(),
+        constants,
+        diagnostics,
+        open_dimensions: false,
+    };
+    for input in file.inputs.iter().chain(&block.inputs) {
+        reader.input(input, interface.input(&input.name), options)?;
+    }
+    for operation in &block.operations {
+        reader.operation(operation)?;
+    }
+    if block.outputs.is_empty() {
+        return Err(invalid(format!("function {name}"), "an output", "none"));
+    }
+    for output in &block.outputs {
+        reader.output(output, interface.output(output))?;
+    }
+    Ok(reader.function)
+}
+
+fn unknown_opset(function: &str, opset: &str) -> FormatError {
+    FormatError::Unsupported {
+        format: Format::CoreMl,
+        place: format!("function {function}"),
+        why: format!("its operator set `{opset}` is none of CoreML5 to CoreML9"),
+        help: "convert the original model again for iOS 26 or earlier".to_owned(),
+    }
+}
+
+struct Reader<'f, 'c, 'p> {
+    function: Function,
+    scope: BTreeMap<&'f str, ValueId>,
+    constants: &'c mut Constants<'p>,
+    diagnostics: &'c mut Vec<Diagnostic>,
+    open_dimensions: bool,
+}
+
+impl<'f> Reader<'f, '_, '_> {
+    fn define(
+        &mut self,
+        name: &'f str,
+        place: &str,
+        add: impl FnOnce(&mut Function) -> ValueId,
+    ) -> Result<ValueId, FormatError> {
+        if name.is_empty() {
+            return Err(invalid(place, "a name", "none"));
+        }
+        if self.scope.contains_key(name) {
+            return Err(invalid(place, "each name once", format!("`{name}` twice")));
+        }
+        let id = add(&mut self.function);
+        self.scope.insert(name, id);
+        Ok(id)
+    }
+
+    fn find(&self, name: &str, place: &str) -> Result<ValueId, FormatError> {
+        let id = self.scope.get(name).copied();
+        id.ok_or_else(|| invalid(place, "a value that is defined before it", format!("`{name}`")))
+    }
+
+    fn input(
+        &mut self,
+        input: &'f NamedValueType<'_>,
+        described: Option<&FeatureKind>,
+        options: &ReadOptions,
+    ) -> Result<(), FormatError> {
+        let place = format!("input {}", input.name);
+        let ty = match &input.value_type {
+            Some(ValueType::Tensor(tensor)) => {
+                self.input_type(&input.name, tensor, described, options, &place)?
+            }
+            Some(ValueType::State(_)) => {
+                self.report(
+                    STATE,
+                    &input.name,
+                    "the input is a state, kept between predictions",
+                )
+                .why("states are not executed yet")
+                .help("export the model with the state as an ordinary input and output")
+                .add();
+                Type::Unknown
+            }
+            Some(_) => {
+                self.report(NOT_A_TENSOR, &input.name, "the input is not a tensor")
+                    .help("export the model with tensors at its interface")
+                    .add();
+                Type::Unknown
+            }
+            None => return Err(invalid(place, "a type", "none")),
+        };
+        if let Some(FeatureKind::Image(_)) = described {
+            self.note_image(&input.name);
+        }
+        self.define(&input.name, &place, |function| {
+            function.add_input(&input.name, ty)
+        })?;
+        Ok(())
+    }
+
+    /// The type of an input: open dimensions are bound by the caller, or by the shape that the description names.
+    fn input_type(
+        &mut self,
+        name: &str,
+        tensor: &TensorType<'_>,
+        described: Option<&FeatureKind>,
+        options: &ReadOptions,
+        place: &str,
+    ) -> Result<Type, FormatError> {
+        if !tensor
+            .dimensions
+            .iter()
+            .any(|dimension| matches!(dimension, Dimension::Unknown { .. }))
+        {
+            return self.tensor_type(tensor, place);
+        }
+        self.open_dimensions = true;
+        let given: Option<Vec<u64>> = match (options.shapes.get(name), described) {
+            (Some(shape), _) => Some(shape.clone()),
+            (None, Some(FeatureKind::Array(array))) => {
+                array.shape.iter().map(|dim| u64::try_from(*dim).ok()).collect()
+            }
+            (None, Some(FeatureKind::Image(image))) => {
+                let size = |size: i64| u64::try_from(size).ok();
+                size(image.height)
+                    .zip(size(image.width))
+                    .map(|(height, width)| vec![height, width])
+            }
+            (None, _) => None,
+        };
+        let Some(bound) = given.and_then(|shape| bind(tensor, &shape)) else {
+            self.report(
+                codes::OPEN_DIMENSION,
+                name,
+                "the shape of the input is open, and nothing says which to take",
+            )
+            .why("memory and time can be bounded only for a known shape")
+            .help("give the shape of the input")
+            .add();
+            return Ok(Type::Unknown);
+        };
+        self.tensor_type(&bound, place)
+    }
+
+    fn tensor_type(&self, tensor: &TensorType<'_>, place: &str) -> Result<Type, FormatError> {
+        let data_type = tensor
+            .data_type
+            .ok_or_else(|| invalid(place, "an element type", "none"))?;
+        let shape = dimensions(tensor, place, self.constants.limits)?;
+        Ok(match (dtype(data_type), shape) {
+            (Some(dtype), Some(shape)) => Type::Tensor { dtype, shape },
+            _ => Type::Unknown,
+        })
+    }
+
+    fn note_image(&mut self, name: &str) {
+        let message = "the interface is an image; here it is a tensor of its pixel values, channels first";
+        let finding = Diagnostic::new(IMAGE_INTERFACE, Severity::Note, name, message)
+            .help("scale and bias of the pixels are operations of the program: pass values from 0 to 255");
+        self.diagnostics.push(finding);
+    }
+
+    fn output(&mut self, name: &str, described: Option<&FeatureKind>) -> Result<(), FormatError> {
+        let place = format!("output {name}");
+        if self.function.outputs.iter().any(|output| output.name == name) {
+            return Err(invalid(place, "each output once", "it twice"));
+        }
+        let id = self.find(name, &place)?;
+        if let Some(FeatureKind::Image(_)) = described {
+            self.note_image(name);
+        }
+        self.function.add_output(name, id);
+        Ok(())
+    }
+
+    fn operation(&mut self, operation: &'f schema::Operation<'_>) -> Result<(), FormatError> {
+        let name = operation_name(operation);
+        let place = format!("operation {name} ({})", operation.kind);
+        if operation.kind == "const" {
+            return self.constant(operation, &name, &place);
+        }
+        let mut refusal = self.refusal(operation);
+        let mut inputs = Vec::new();
+        for (param, argument) in &operation.inputs {
+            match self.argument(param, argument, &name, &place)? {
+                Some(arg) => inputs.push((param.as_ref(), arg)),
+                None => refusal = refusal.or(Some(Refusal::Argument(param.clone().into_owned()))),
+            }
+        }
+        for (param, value) in operation.attributes.iter().filter(|(param, _)| *param != "name") {
+            let place = format!("{place}, attribute {param}");
+            match self.constants.literal(value, &place)? {
+                Some(literal) => {
+                    let wish = format!("{name}_{param}");
+                    inputs.push((
+                        param.as_ref(),
+                        Arg::One(self.function.add_constant(&wish, literal)),
+                    ));
+                }
+                None => refusal = refusal.or(Some(Refusal::Argument(param.clone().into_owned()))),
+            }
+        }
+        let mut types = Vec::new();
+        for output in &operation.outputs {
+            let ty = self.output_type(output, &place)?;
+            if ty == Type::Unknown {
+                refusal = refusal.or_else(|| Some(Refusal::Output(output.name.clone().into_owned())));
+            }
+            types.push(ty);
+        }
+        let kind = match &refusal {
+            None => operation.kind.as_ref().to_owned(),
+            Some(_) => format!("coreml.{}", operation.kind),
+        };
+        let mut outputs = Vec::new();
+        for (output, ty) in operation.outputs.iter().zip(types) {
+            let ty = if refusal.is_none() { ty } else { Type::Unknown };
+            outputs.push(self.define(&output.name, &place, |function| {
+                function.add_result(&output.name, ty)
+            })?);
+        }
+        let inputs = in_order(&operation.kind, inputs);
+        self.function.operations.push(Operation {
+            kind: kind.into(),
+            inputs,
+            outputs,
+            origin: vec![name.clone()],
+        });
+        if let Some(refusal) = refusal {
+            self.report_refusal(&refusal, operation, &name);
+        }
+        Ok(())
+    }
+
+    fn constant(
+        &mut self,
+        operation: &'f schema::Operation<'_>,
+        name: &str,
+        place: &str,
+    ) -> Result<(), FormatError> {
+        let [output] = &operation.outputs[..] else {
+            return Err(invalid(
+                place,
+                "one output",
+                format!("{}", operation.outputs.len()),
+            ));
+        };
+        let value = operation
+            .attributes
+            .get("val")
+            .ok_or_else(|| invalid(place, "an attribute `val`", "none"))?;
+        if value.value_type != output.value_type {
+            return Err(invalid(
+                place,
+                "a value of the type of the output",
+                "another type",
+            ));
+        }
+        if let Some(literal) = self.constants.literal(value, place)? {
+            self.define(&output.name, place, |function| {
+                function.add_constant(&output.name, literal)
+            })?;
+            return Ok(());
+        }
+        let id = self.define(&output.name, place, |function| {
+            function.add_result(&output.name, Type::Unknown)
+        })?;
+        self.function.operations.push(Operation {
+            kind: "coreml.const".into(),
+            inputs: Vec::new(),
+            outputs: vec![id],
+            origin: vec![name.to_owned()],
+        });
+        self.report_refusal(
+            &Refusal::Output(output.name.clone().into_owned()),
+            operation,
+            name,
+        );
+        Ok(())
+    }
+
+    /// The values that a parameter is bound to; `None` if one of them is nothing that a program can hold.
+    fn argument(
+        &mut self,
+        param: &str,
+        argument: &Argument<'_>,
+        operation: &str,
+        place: &str,
+    ) -> Result<Option<Arg>, FormatError> {
+        let place = format!("{place}, parameter {param}");
+        let mut values = Vec::new();
+        for binding in &argument.bindings {
+            match binding {
+                Binding::Nothing => return Err(invalid(place, "a name or a value", "neither")),
+                Binding::Name(name) => values.push(self.find(name, &place)?),
+                Binding::Value(value) => match self.constants.literal(value, &place)? {
+                    Some(literal) => {
+                        let wish = format!("{operation}_{param}");
+                        values.push(self.function.add_constant(&wish, literal));
+                    }
+                    None => return Ok(None),
+                },
+            }
+        }
+        match (&values[..], is_variadic(param)) {
+            ([], _) => Err(invalid(place, "a binding", "none")),
+            ([value], false) => Ok(Some(Arg::One(*value))),
+            _ => Ok(Some(Arg::Many(values))),
+        }
+    }
+
+    fn output_type(&self, output: &NamedValueType<'_>, place: &str) -> Result<Type, FormatError> {
+        let place = format!("{place}, output {}", output.name);
+        match &output.value_type {
+            Some(ValueType::Tensor(tensor)) => self.tensor_type(tensor, &place),
+            Some(_) => Ok(Type::Unknown),
+            None => Err(invalid(place, "a type", "none")),
+        }
+    }
+
+    /// Why the operation as such cannot be part of a program, whatever its arguments are.
+    fn refusal(&self, operation: &schema::Operation<'_>) -> Option<Refusal> {
+        if !operation.blocks.is_empty() {
+            return Some(Refusal::ControlFlow);
+        }
+        if matches!(operation.kind.as_ref(), "read_state" | "write_state") {
+            return Some(Refusal::State);
+        }
+        let Some(known) = operators::find(&operation.kind) else {
+            return Some(Refusal::Unknown);
+        };
+        let mut bound = operation
+            .inputs
+            .keys()
+            .chain(operation.attributes.keys().filter(|key| *key != "name"));
+        let unknown = bound.find(|param| known.param(param).is_none())?;
+        Some(Refusal::Param(unknown.clone().into_owned()))
+    }
+
+    fn report<'r>(&'r mut self, code: &'static str, node: &str, message: &str) -> Report<'r> {
+        let finding = Diagnostic::new(code, Severity::Error, node, message);
+        Report {
+            diagnostics: self.diagnostics,
+            finding,
+        }
+    }
+
+    fn report_refusal(&mut self, refusal: &Refusal, operation: &schema::Operation<'_>, name: &str) {
+        let kind = operation.kind.as_ref();
+        let open = self.open_dimensions;
+        match refusal {
+            Refusal::ControlFlow => self
+                .report(codes::CONTROL_FLOW, name, &format!("{kind} has nested blocks"))
+                .why("control flow is not executed yet, and its cost is not bounded by the program alone")
+                .help("export the model with loops unrolled and branches resolved"),
+            Refusal::State => self
+                .report(STATE, name, &format!("{kind} keeps a state between predictions"))
+                .why("states are not executed yet")
+                .help("export the model with the state as an ordinary input and output"),
+            Refusal::Unknown => self
+                .report(
+                    codes::UNKNOWN_OPERATOR,
+                    name,
+                    &format!("operator {kind} is not part of MIL"),
+                )
+                .why("it is a custom layer, or newer than iOS 26")
+                .help("express it with operators of MIL before exporting"),
+            Refusal::Param(param) => self
+                .report(
+                    codes::UNSUPPORTED_FORM,
+                    name,
+                    &format!("{kind} has no parameter {param}"),
+                )
+                .why("the file was written for a newer or a different operator")
+                .help("convert the original model again for iOS 26 or earlier"),
+            Refusal::Argument(param) => self
+                .report(
+                    NOT_A_TENSOR,
+                    name,
+                    &format!("parameter {param} of {kind} is not a tensor"),
+                )
+                .why("lists and dictionaries are not executed yet")
+                .help("export the model without its class labels, and look them up outside"),
+            Refusal::Output(output) if open => self
+                .report(
+                    codes::OPEN_DIMENSION,
+                    name,
+                    &format!("the shape of {output} is open in the file"),
+                )
+                .why("memory and time can be bounded only for a known shape")
+                .help("convert the original model again with fixed input shapes"),
+            Refusal::Output(output) => self
+                .report(
+                    codes::FOREIGN_TYPE,
+                    name,
+                    &format!("{output} has a type that programs do not have, or an open shape"),
+                )
+                .why("only tensors of known shape are executed")
+                .help("convert the original model again with fixed shapes and tensors as outputs"),
+        }
+        .add();
+    }
+}
+
+/// Why an operation becomes a foreign one.
+enum Refusal {
+    ControlFlow,
+    State,
+    Unknown,
+    Param(String),
+    Argument(String),
+    Output(String),
+}
+
+/// A finding that is being worded.
+struct Report<'r> {
+    diagnostics: &'r mut Vec<Diagnostic>,
+    finding: Diagnostic,
+}
+
+impl Report<'_> {
+    fn why(mut self, why: &str) -> Self {
+        self.finding = self.finding.why(why);
+        self
+    }
+
+    fn help(mut self, help: &str) -> Self {
+        self.finding = self.finding.help(help);
+        self
+    }
+
+    fn add(self) {
+        self.diagnostics.push(self.finding);
+    }
+}
+
+/// The operation's own name, or that of what it defines.
+fn operation_name(operation: &schema::Operation<'_>) -> String {
+    let own = operation
+        .attributes
+        .get("name")
+        .and_then(|value: &Value<'_>| match &value.payload {
+            Some(Payload::Tensor(TensorPayload::Strings(strings))) => strings.first(),
+            _ => None,
+        });
+    let first = || operation.outputs.first().map(|output| &output.name);
+    let name: Option<&Text<'_>> = own.filter(|name| !name.is_empty()).or_else(first);
+    name.map_or_else(
+        || operation.kind.as_ref().to_owned(),
+        |name| name.as_ref().to_owned(),
+    )
+}
+
+/// Whether a parameter takes several values even where only one is given.
+pub(in crate::coreml) fn is_variadic(param: &str) -> bool {
+    matches!(
+        param,
+        "values" | "ref_tensors" | "loop_vars" | "begins" | "ends" | "end_masks"
+    )
+}
+
+/// Arguments in the order of the operator's parameters; those of unknown operators stay in the order of names.
+fn in_order(kind: &str, inputs: Vec<(&str, Arg)>) -> Vec<(locket_mil::Name, Arg)> {
+    let mut inputs = inputs;
+    if let Some(operator) = operators::find(kind) {
+        let position = |name: &str| operator.params.iter().position(|param| param.name == name);
+        inputs.sort_by_key(|(name, _)| position(name).unwrap_or(usize::MAX));
+    }
+    inputs.into_iter().map(|(name, arg)| (name.into(), arg)).collect()
+}
+
+/// The type with its open dimensions taken from `shape`; an image gives only height and width, the last two.
+fn bind<'a>(tensor: &TensorType<'a>, shape: &[u64]) -> Option<TensorType<'a>> {
+    let mut bound = tensor.clone();
+    let missing = bound.dimensions.len().checked_sub(shape.len())?;
+    for (dimension, size) in bound.dimensions.iter_mut().skip(missing).zip(shape) {
+        match dimension {
+            Dimension::Unknown { variadic: false } => *dimension = Dimension::Constant(*size),
+            Dimension::Constant(fixed) if fixed == size => {}
+            Dimension::Constant(_) | Dimension::Unknown { .. } => return None,
+        }
+    }
+    bound
+        .dimensions
+        .iter()
+        .all(|dimension| matches!(dimension, Dimension::Constant(_)))
+        .then_some(bound)
+}
