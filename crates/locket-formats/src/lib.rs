@@ -18,11 +18,14 @@
 
 pub mod coreml;
 mod error;
+mod file;
+mod import;
 pub mod limits;
 pub mod onnx;
 pub mod tflite;
 
 pub use error::FormatError;
+pub use import::{Import, ReadOptions};
 
 /// A model file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

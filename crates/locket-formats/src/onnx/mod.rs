@@ -1,1 +1,66 @@
 //! ONNX reader: protobuf to a MIL program.
+//!
+//! [`read`] takes the file through three steps: [`scan`] bounds it, [`proto`] decodes it, [`lower`] walks the graph
+//! and gives each node to its lowering in [`ops`], or folds it when all it reads is constant. A node that has no
+//! lowering stays as a foreign operation `onnx.NAME`, with a diagnostic.
+//!
+//! 64-bit integers become 32-bit ones and doubles floats, because MIL has no arithmetic on the wide types; shape
+//! arithmetic is done in 64 bits before that, while folding.
+
+mod bind;
+mod fold;
+mod lower;
+mod node;
+mod ops;
+mod proto;
+mod scan;
+mod tensor;
+
+use std::path::Path;
+
+use prost::Message;
+use prost::bytes::Bytes;
+
+pub use crate::import::{Import, ReadOptions};
+use crate::limits::Limits;
+use crate::{Format, FormatError};
+
+/// Reads the model in the file at `path`; external data is read from the same folder.
+///
+/// # Errors
+///
+/// If the file cannot be read, is broken, or is over a limit. An operator that cannot be lowered is no error.
+pub fn read(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
+    let bytes = crate::file::read_file(path, Format::Onnx, limits)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    read_message(bytes.into(), Some(folder), options, limits)
+}
+
+/// Reads the model in `bytes`; external data is refused.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_bytes(bytes: &[u8], options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
+    crate::file::check_size(bytes.len(), Format::Onnx, limits)?;
+    read_message(Bytes::copy_from_slice(bytes), None, options, limits)
+}
+
+fn read_message(
+    bytes: Bytes,
+    folder: Option<&Path>,
+    options: &ReadOptions,
+    limits: &Limits,
+) -> Result<Import, FormatError> {
+    scan::scan(&bytes, limits)?;
+    let model = proto::ModelProto::decode(bytes).map_err(|error| FormatError::Invalid {
+        format: Format::Onnx,
+        place: "the protobuf message".to_owned(),
+        expected: "an ONNX model".to_owned(),
+        found: error.to_string(),
+    })?;
+    lower::lower(&model, folder, options, limits)
+}

@@ -1,0 +1,5 @@
+//! Integration tests of the readers and writers.
+
+mod coreml;
+mod kit;
+mod onnx;
