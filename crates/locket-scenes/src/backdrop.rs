@@ -184,6 +184,10 @@ impl<'a> View<'a> {
     fn mountains(&self, at: Point, height: f32, behind: Rgb) -> Rgb {
         let mut colour = behind;
         let top = 1.5 * self.relief + 0.05;
+        // Most of the sky is above every summit: noise stays below 1.
+        if height > 1.15 * top + self.pixel {
+            return behind;
+        }
         let shape = layered_noise(at.x * 2.6, 1.5, 4, self.salt ^ 0x91);
         let crest = top * (0.25 + 0.9 * shape);
         let inside = smooth_step(-self.pixel, self.pixel, crest - height);
@@ -207,6 +211,9 @@ impl<'a> View<'a> {
             colour = colour.mix(lit, inside);
         }
         // A dark line of woods at the foot.
+        if height > 0.062 + self.pixel {
+            return colour;
+        }
         let woods = 0.012 + 0.05 * layered_noise(at.x * 16.0, 2.5, 3, self.salt ^ 0x93);
         let wooded = smooth_step(-self.pixel, self.pixel, woods - height);
         let wood = Rgb::display(0.16, 0.24, 0.20)
@@ -224,6 +231,9 @@ impl<'a> View<'a> {
             Rgb::display(0.62, 0.42, 0.34),
             0,
         );
+        if height > 0.8 * self.relief + self.pixel {
+            return far;
+        }
         // Steep sides and flat tops: the noise is squeezed through a step.
         let plateau = smooth_step(0.52, 0.58, noise(at.x * 3.1, 4.5, self.salt ^ 0xa1));
         let crest = self.relief * 0.8 * plateau * (0.7 + 0.3 * noise(at.x * 9.0, 1.5, self.salt ^ 0xa2));

@@ -24,7 +24,8 @@ pub(crate) fn reflect(canvas: &mut Canvas, camera: Camera, foot: Point, half: f3
 
 /// Blurs by two box filters of the given radius (a share of the picture) in each direction.
 pub(crate) fn blur(canvas: &mut Canvas, radius: f32) {
-    let reach = radius * canvas.size as f32;
+    // Wider than the picture is no different, only slower.
+    let reach = radius.min(1.0) * canvas.size as f32;
     if reach < 0.05 {
         return;
     }
