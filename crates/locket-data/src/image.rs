@@ -43,11 +43,11 @@ pub fn decode(file: &[u8], output: &mut RgbImage) -> Result<(), String> {
         [0xff, 0xd8, ..] => decode_jpeg(file, output),
         [0x89, b'P', b'N', b'G', ..] => {
             let decoder = image::codecs::png::PngDecoder::with_limits(Cursor::new(file), limits());
-            decode_with(decoder.map_err(|error| format!("png: {error}"))?, "png", output)
+            decode_with(decoder.map_err(|error| one_line("png", &error))?, "png", output)
         }
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
             let decoder = image::codecs::webp::WebPDecoder::new(Cursor::new(file));
-            decode_with(decoder.map_err(|error| format!("webp: {error}"))?, "webp", output)
+            decode_with(decoder.map_err(|error| one_line("webp", &error))?, "webp", output)
         }
         [] => Err("the file is empty, expected a JPEG, PNG or WebP picture".to_owned()),
         _ => Err("not a picture that can be read, expected JPEG, PNG or WebP".to_owned()),
@@ -73,7 +73,6 @@ fn check_size(width: usize, height: usize) -> Result<usize, String> {
 }
 
 fn decode_jpeg(file: &[u8], output: &mut RgbImage) -> Result<(), String> {
-    let problem = |error| format!("jpeg: {error}");
     let options = DecoderOptions::default()
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
@@ -81,7 +80,9 @@ fn decode_jpeg(file: &[u8], output: &mut RgbImage) -> Result<(), String> {
         .set_strict_mode(true)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
-    decoder.decode_headers().map_err(problem)?;
+    decoder
+        .decode_headers()
+        .map_err(|error| one_line("jpeg", &error))?;
     let (width, height) = decoder
         .info()
         .map(|info| (usize::from(info.width), usize::from(info.height)))
@@ -94,7 +95,17 @@ fn decode_jpeg(file: &[u8], output: &mut RgbImage) -> Result<(), String> {
     };
     output.pixels.clear();
     output.pixels.resize(pixels * 3, 0);
-    decoder.decode_into(&mut output.pixels).map_err(problem)
+    decoder
+        .decode_into(&mut output.pixels)
+        .map_err(|error| one_line("jpeg", &error))?;
+    Ok(())
+}
+
+/// An error of a decoder on one line.
+fn one_line(format: &str, error: &dyn std::fmt::Display) -> String {
+    let message = error.to_string();
+    let words: Vec<&str> = message.split_whitespace().collect();
+    format!("{format}: {}", words.join(" "))
 }
 
 fn decode_with(decoder: impl ImageDecoder, format: &str, output: &mut RgbImage) -> Result<(), String> {
@@ -105,7 +116,7 @@ fn decode_with(decoder: impl ImageDecoder, format: &str, output: &mut RgbImage) 
     let mut samples = vec![0; pixels * usize::from(color.bytes_per_pixel())];
     decoder
         .read_image(&mut samples)
-        .map_err(|error| format!("{format}: {error}"))?;
+        .map_err(|error| one_line(format, &error))?;
     *output = RgbImage {
         width,
         height,

@@ -85,8 +85,11 @@ impl NpyHeader {
     }
 }
 
-/// Size in bytes of an array, below 2^63.
+/// Size in bytes of an array of at most [`MAX_RANK`] dimensions, below 2^63.
 pub(super) fn data_size(dtype: NpyType, shape: &[usize]) -> Result<u64, NpyProblem> {
+    if shape.len() > MAX_RANK {
+        return Err(NpyProblem::RankTooLarge);
+    }
     shape
         .iter()
         .try_fold(dtype.size_bytes() as u64, |size, &dimension| {
@@ -123,20 +126,15 @@ pub(super) fn render(dtype: NpyType, shape: &[usize]) -> Vec<u8> {
             GROWTH_AXIS_DIGITS.saturating_sub(digits),
         ));
     }
-    // Version 1 has a 16-bit length: enough for MAX_RANK dimensions. A longer shape cannot be read back by anyone.
     let fixed = MAGIC.len() + 2 + 2;
     // NumPy pads by 1 to 64 bytes, the line feed included: a full block where none were needed.
     let padding = DATA_ALIGNMENT_BYTES - (fixed + text.len() + 1) % DATA_ALIGNMENT_BYTES;
     text.extend(std::iter::repeat_n(' ', padding));
     text.push('\n');
     let mut header = MAGIC.to_vec();
-    match u16::try_from(text.len()) {
-        Ok(length) => {
-            header.extend_from_slice(&[1, 0]);
-            header.extend_from_slice(&length.to_le_bytes());
-        }
-        Err(_) => unreachable!("a header of at most {MAX_RANK} dimensions has under 2 KiB"),
-    }
+    let length = u16::try_from(text.len()).expect("64 dimensions of 20 digits have under 2 KiB");
+    header.extend_from_slice(&[1, 0]);
+    header.extend_from_slice(&length.to_le_bytes());
     header.extend_from_slice(text.as_bytes());
     header
 }

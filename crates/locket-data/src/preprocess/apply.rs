@@ -159,7 +159,7 @@ impl Preprocess {
     }
 
     /// Width and height after resizing: both scaled alike and rounded to nearest, ties to even.
-    fn resized_size(&self, width: usize, height: usize) -> Result<(usize, usize), String> {
+    pub(super) fn resized_size(&self, width: usize, height: usize) -> Result<(usize, usize), String> {
         let Some(short) = self.resize_short_side else {
             return Ok((width, height));
         };

@@ -217,7 +217,7 @@ impl Preprocess {
                 return Err(format!("{key} = [], expected one value, or one for each channel"));
             }
             if let Some(value) = values.iter().find(|value| !(**value as f32).is_finite()) {
-                return Err(format!("{key} has {value}, expected finite numbers"));
+                return Err(format!("{key} has {value:?}, expected finite numbers"));
             }
         }
         if self.mean.len() > 1 && self.scale.len() > 1 && self.mean.len() != self.scale.len() {

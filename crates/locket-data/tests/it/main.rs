@@ -1,3 +1,5 @@
-//! Tests on the test kit: real pictures, real arrays, every recipe.
+//! Whole files: small pictures of every kind, and the test kit.
 
+mod dataset;
 mod kit;
+mod pictures;
