@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod bytes;
 mod constant;
 mod cost;
 mod error;
@@ -19,11 +20,14 @@ mod layout;
 mod node;
 mod operator;
 pub mod ops;
+mod packing;
 pub mod registry;
 mod step;
 mod weight;
+mod window;
 
 pub use build::Builder;
+pub use bytes::transpose_bytes;
 pub use constant::{evaluate, fold};
 pub use cost::Cost;
 pub use error::OpError;

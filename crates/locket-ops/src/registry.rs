@@ -3,7 +3,22 @@
 use crate::{Node, OpError, Operator, ops};
 
 /// Every operator, in alphabetical order of the files under `ops/`.
-pub static OPERATORS: &[&dyn Operator] = &[&ops::relu::RELU];
+pub static OPERATORS: &[&dyn Operator] = &[
+    &ops::add_u8::ADD_U8,
+    &ops::avg_pool_u8::AVG_POOL_U8,
+    &ops::batch_norm::BATCH_NORM,
+    &ops::conv::CONV,
+    &ops::conv::FUSED_CONV,
+    &ops::conv_u8::CONV_U8,
+    &ops::conv_u8::LINEAR_U8,
+    &ops::linear::FUSED_LINEAR,
+    &ops::linear::LINEAR,
+    &ops::matmul::MATMUL,
+    &ops::pool::AVG_POOL,
+    &ops::pool::L2_POOL,
+    &ops::pool::MAX_POOL,
+    &ops::pool::MAX_POOL_U8,
+];
 
 /// The operator called `name`.
 pub fn get(name: &str) -> Option<&'static dyn Operator> {

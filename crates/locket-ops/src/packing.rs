@@ -1,0 +1,287 @@
+//! Weights on their way into a float kernel: rows by output channel, taps before channels, still compressed.
+
+use half::f16;
+use locket_kernels::{Blocks, WeightsF32};
+use locket_tensor::{DType, Tensor};
+
+use crate::{Node, Weight};
+
+/// A weight `[N, C, taps...]`, reordered to `[N][taps][C]`, in the form in which a kernel keeps it.
+pub(crate) struct Packing {
+    n: usize,
+    k: usize,
+    form: Form,
+}
+
+enum Form {
+    Dense(Vec<f32>),
+    F16(Vec<f16>),
+    Int8 {
+        codes: Vec<i8>,
+        scale: Vec<f32>,
+        zero_point: Option<Vec<i8>>,
+    },
+    Int4 {
+        packed: Vec<u8>,
+        signed: bool,
+        blocks: Blocks,
+        scale: Vec<f32>,
+        zero_point: Option<Vec<i8>>,
+    },
+    Lut {
+        bits: usize,
+        indices: Vec<u8>,
+        tables: Vec<f32>,
+        groups: usize,
+    },
+    Sparse(Vec<f32>),
+}
+
+/// The order `[N][taps][C]` of elements stored as `[N][C][taps]`.
+fn reorder<T: Copy>(values: &[T], channels: usize, taps: usize) -> Vec<T> {
+    if taps == 1 {
+        return values.to_vec();
+    }
+    let rows = values.chunks_exact((channels * taps).max(1));
+    rows.flat_map(|row| {
+        (0..taps).flat_map(move |tap| (0..channels).map(move |channel| row[channel * taps + tap]))
+    })
+    .collect()
+}
+
+impl Packing {
+    /// Reads a weight of shape `[N, C, taps...]`; `None` if it is not a tensor of numbers. Compressed forms that no
+    /// kernel keeps (a scale along the taps, a table for each pixel) are expanded.
+    pub(crate) fn of(weight: &Weight<'_>, shape: &[usize]) -> Option<Self> {
+        let (n, channels) = (*shape.first()?, *shape.get(1)?);
+        let taps = shape[2..].iter().product();
+        let form = match weight {
+            Weight::Dense(tensor) if tensor.dtype() == DType::Float16 => {
+                Form::F16(reorder(tensor.as_slice::<f16>(), channels, taps))
+            }
+            Weight::Dense(tensor) => Form::Dense(reorder(&tensor.to_f32()?, channels, taps)),
+            Weight::Compressed(node) => match compressed(node, shape, channels, taps) {
+                Some(form) => form,
+                None => Form::Dense(reorder(&weight.expand()?.to_f32()?, channels, taps)),
+            },
+        };
+        Some(Self {
+            n,
+            k: channels * taps,
+            form,
+        })
+    }
+
+    /// The weights as a kernel's constructor takes them.
+    pub(crate) fn weights(&self) -> WeightsF32<'_> {
+        let (n, k) = (self.n, self.k);
+        match &self.form {
+            Form::Dense(values) => WeightsF32::dense(n, k, values),
+            Form::F16(values) => WeightsF32::f16(n, k, values),
+            Form::Int8 {
+                codes,
+                scale,
+                zero_point,
+            } => WeightsF32::int8(n, k, codes, scale, zero_point.as_deref()),
+            Form::Int4 {
+                packed,
+                signed,
+                blocks,
+                scale,
+                zero_point,
+            } => WeightsF32::int4(n, k, packed, *signed, *blocks, scale, zero_point.as_deref()),
+            Form::Lut {
+                bits,
+                indices,
+                tables,
+                groups,
+            } => WeightsF32::lut(n, k, *bits, indices, tables, *groups),
+            Form::Sparse(values) => WeightsF32::sparse(n, k, values),
+        }
+    }
+
+    /// The dense values, `[N][taps][C]`, if they are stored so.
+    pub(crate) fn dense(&self) -> Option<&[f32]> {
+        match &self.form {
+            Form::Dense(values) => Some(values),
+            _ => None,
+        }
+    }
+}
+
+fn compressed(node: &Node<'_>, shape: &[usize], channels: usize, taps: usize) -> Option<Form> {
+    let n = shape[0];
+    match &*node.operation.kind {
+        "constexpr_affine_dequantize" => affine(node, n, channels, taps),
+        "constexpr_blockwise_shift_scale" => blockwise(node, n, channels, taps),
+        "constexpr_lut_to_dense" => lut(node, n, channels, taps),
+        "constexpr_sparse_to_dense" => {
+            let dense = Weight::Compressed(*node).expand()?;
+            Some(Form::Sparse(reorder(&dense.to_f32()?, channels, taps)))
+        }
+        "constexpr_cast" => {
+            let source = node.tensor("source_val")?;
+            (source.dtype() == DType::Float16)
+                .then(|| Form::F16(reorder(source.as_slice::<f16>(), channels, taps)))
+        }
+        _ => None,
+    }
+}
+
+/// 8-bit codes as `i8`, and what to subtract from a `u8` code to get there.
+fn signed_codes(tensor: &Tensor) -> Option<(Vec<i8>, i64)> {
+    match tensor.dtype() {
+        DType::Int8 => Some((tensor.as_slice::<i8>().to_vec(), 0)),
+        DType::UInt8 => Some((
+            tensor
+                .as_slice::<u8>()
+                .iter()
+                .map(|&code| (code ^ 0x80) as i8)
+                .collect(),
+            128,
+        )),
+        _ => None,
+    }
+}
+
+fn zero_points(tensor: Option<&Tensor>, shift: i64, count: usize) -> Option<Option<Vec<i8>>> {
+    let values = match tensor {
+        Some(tensor) => tensor.to_i64()?,
+        None => vec![0],
+    };
+    if shift == 0 && values.iter().all(|&value| value == 0) {
+        return Some(None);
+    }
+    let shifted: Vec<i8> = values
+        .iter()
+        .map(|&value| i8::try_from(value - shift))
+        .collect::<Result<_, _>>()
+        .ok()?;
+    Some(Some(if shifted.len() == 1 {
+        vec![shifted[0]; count]
+    } else {
+        shifted
+    }))
+}
+
+fn affine(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<Form> {
+    let (codes, shift) = signed_codes(node.tensor("quantized_data")?)?;
+    let scale = node.tensor("scale")?.to_f32()?;
+    let per_row = scale.len() == n && node.axis("axis", 0, taps_rank(node)?).ok()? == 0;
+    if scale.len() != 1 && !per_row {
+        return None;
+    }
+    let points = node.tensor("zero_point");
+    let scale = if points.is_some_and(|points| points.elems() == n) && scale.len() == 1 {
+        vec![scale[0]; n]
+    } else {
+        scale
+    };
+    let zero_point = zero_points(points, shift, scale.len())?;
+    zero_point
+        .as_ref()
+        .is_none_or(|points| points.len() == scale.len())
+        .then(|| Form::Int8 {
+            codes: reorder(&codes, channels, taps),
+            scale,
+            zero_point,
+        })
+}
+
+fn taps_rank(node: &Node<'_>) -> Option<usize> {
+    node.output_ty(0).ok().map(|(_, shape)| shape.len())
+}
+
+fn blockwise(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<Form> {
+    let data = node.tensor("data")?;
+    let scale_tensor = node.tensor("scale")?;
+    let scale = scale_tensor.to_f32()?;
+    let dims = scale_tensor.shape();
+    let rows = *dims.first()?;
+    let blocks = *dims.get(1)?;
+    if rows != n && rows != 1
+        || dims[2..].iter().any(|&dim| dim != 1)
+        || blocks == 0
+        || channels % blocks != 0
+    {
+        return None;
+    }
+    let scale: Vec<f32> = if rows == n {
+        scale
+    } else {
+        (0..n).flat_map(|_| scale.clone()).collect()
+    };
+    let offset = node.tensor("offset");
+    match data.dtype() {
+        DType::Int8 | DType::UInt8 if blocks == 1 => {
+            let (codes, shift) = signed_codes(data)?;
+            let zero_point = zero_points(offset, shift, n)?;
+            let zero_point = zero_point.filter(|points| points.iter().any(|&point| point != 0));
+            let codes = reorder(&codes, channels, taps);
+            zero_point
+                .as_ref()
+                .is_none_or(|points| points.len() == n)
+                .then_some(Form::Int8 {
+                    codes,
+                    scale,
+                    zero_point,
+                })
+        }
+        DType::Int4 | DType::UInt4 => {
+            let zero_point = zero_points(offset, 0, n * blocks)?;
+            let codes = reorder(&data.codes(), channels, taps);
+            let blocks = Blocks {
+                channels,
+                size: channels / blocks,
+            };
+            let packed = locket_tensor::packed::pack(&codes, 4);
+            let signed = data.dtype() == DType::Int4;
+            let fits = zero_point
+                .as_ref()
+                .is_none_or(|points| points.len() == scale.len());
+            fits.then_some(Form::Int4 {
+                packed,
+                signed,
+                blocks,
+                scale,
+                zero_point,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn lut(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<Form> {
+    let table = node.tensor("lut")?;
+    let tables = table.to_f32()?;
+    let elems = n * channels * taps;
+    let indices = node.tensor("indices")?;
+    if let Some(shape) = node.tensor("shape") {
+        // The form of iOS 16: one table, indices packed into bytes.
+        let bits = table.elems().checked_ilog2()? as usize;
+        let codes = locket_tensor::packed::unpack(indices.bytes(), bits, elems);
+        let fits = shape.elems() > 0 && table.elems() == 1 << bits;
+        return fits.then(|| Form::Lut {
+            bits,
+            indices: reorder(&codes, channels, taps),
+            tables,
+            groups: 1,
+        });
+    }
+    // The form of iOS 18: `[groups per axis..., 2^bits, 1]`; kernels keep groups of output channels.
+    let bits = indices.dtype().bits();
+    let dims = table.shape();
+    let (&vector, dims) = dims.split_last()?;
+    let (&entries, groups) = dims.split_last()?;
+    let &rows = groups.first()?;
+    let plain = vector == 1
+        && entries == 1 << bits
+        && groups[1..].iter().all(|&count| count == 1)
+        && n.is_multiple_of(rows);
+    plain.then(|| Form::Lut {
+        bits,
+        indices: reorder(&indices.codes(), channels, taps),
+        tables,
+        groups: rows,
+    })
+}
