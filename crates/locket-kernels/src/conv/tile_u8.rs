@@ -1,0 +1,271 @@
+//! The u8 tile: up to 14 pixels by up to 3 registers of output channels, four products at a time, then requantisation.
+
+use core::array::from_fn;
+
+use super::places::Taps;
+use super::tile_f32::select;
+use crate::simd::Simd;
+
+/// One tile of an integer product.
+#[derive(Debug)]
+pub(super) struct TileU8<'a> {
+    pub(super) taps: Taps<'a, u8>,
+    /// `[run][k / 4][lane][4]`.
+    pub(super) panel: &'a [i8],
+    /// One for each lane, the input's zero point folded in.
+    pub(super) bias: &'a [i32],
+    /// One for each lane.
+    pub(super) multiplier: &'a [f32],
+    pub(super) target: Target<'a>,
+    /// Elements between two pixels of the target.
+    pub(super) output_stride: usize,
+    /// Channels to write; lanes beyond are padding.
+    pub(super) columns: usize,
+}
+
+/// Where results go; slices start at the tile's first pixel and channel.
+#[derive(Debug)]
+pub(super) enum Target<'a> {
+    U8 {
+        output: &'a mut [u8],
+        requantize: Requantize,
+        residual: Option<ResidualTile<'a>>,
+    },
+    F32 {
+        output: &'a mut [f32],
+        clamp: [f32; 2],
+    },
+}
+
+/// Bounds and zero point of a u8 result: `clamp(round(t), low, high) + zero_point`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Requantize {
+    low: f32,
+    high: f32,
+    zero_point: i32,
+}
+
+impl Requantize {
+    /// Takes the bounds of the result as they are stored.
+    pub(crate) fn new(zero_point: u8, clamp: [u8; 2]) -> Self {
+        assert!(clamp[0] <= clamp[1], "the clamp {clamp:?} is not empty");
+        let [low, high] = clamp.map(|bound| f32::from(bound) - f32::from(zero_point));
+        Self {
+            low,
+            high,
+            zero_point: i32::from(zero_point),
+        }
+    }
+
+    /// Clamping to integer bounds before rounding gives what clamping after it would, and keeps the value in range.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(self, simd: S, value: S::F32) -> S::I32 {
+        let bounded = simd.min_f32(
+            simd.splat_f32(self.high),
+            simd.max_f32(simd.splat_f32(self.low), value),
+        );
+        simd.add_i32(simd.round(bounded), simd.splat_i32(self.zero_point))
+    }
+}
+
+impl Requantize {
+    /// The same for one value; NaN counts as zero, as it does in a cast.
+    #[inline(always)]
+    pub(crate) fn apply_lane(self, value: f32) -> u8 {
+        (round_clamped(value, self.low, self.high) + self.zero_point) as u8
+    }
+}
+
+/// Rounds to the nearest integer, ties to even, within integer bounds of magnitude at most 2²²; NaN gives zero, bounded.
+#[inline(always)]
+pub(crate) fn round_clamped(value: f32, low: f32, high: f32) -> i32 {
+    /// Adding this moves the integer part, rounded, into the low mantissa bits; unlike a call of the rounding function it
+    /// is also fast where the machine has no instruction for that.
+    const MAGIC: f32 = 12_582_912.0;
+    let value = if value.is_nan() { 0.0 } else { value };
+    let value = if value < low { low } else { value };
+    let value = if value > high { high } else { value };
+    (value + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed()
+}
+
+/// The other summand of a residual connection: adds `(r - zero_point) * multiplier`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResidualTile<'a> {
+    pub(super) values: &'a [u8],
+    pub(super) stride: usize,
+    pub(super) zero_point: i32,
+    pub(super) multiplier: f32,
+}
+
+/// Runs a tile that is `vectors` registers wide.
+pub(super) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: TileU8<'_>) {
+    select!(S, simd, vectors, tile.taps.pixels.len(), tile_entry, tile);
+}
+
+fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: TileU8<'_>) {
+    simd.vectorize(
+        #[inline(always)]
+        || tile_body::<S, ROWS, VECTORS>(simd, tile),
+    );
+}
+
+#[inline(always)]
+fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: TileU8<'_>) {
+    let bias: [S::I32; VECTORS] = from_fn(|v| simd.load_i32(&tile.bias[v * S::LANES..]));
+    let mut acc = [bias; ROWS];
+    let [height, width] = tile.taps.kernel();
+    let mut panel = tile.panel;
+    for y in 0..height {
+        for x in 0..width {
+            let rows = tile.taps.rows::<ROWS>(y, x);
+            let (tap, rest) = panel.split_at(tile.taps.run.div_ceil(4) * 4 * VECTORS * S::LANES);
+            panel = rest;
+            if ROWS == 1 {
+                accumulate_one::<S, VECTORS>(simd, &mut acc[0], rows[0], tap);
+            } else {
+                accumulate::<S, ROWS, VECTORS>(simd, &mut acc, rows, tap);
+            }
+        }
+    }
+    store::<S, ROWS, VECTORS>(simd, acc, tile);
+}
+
+/// The last one to three values of a run, zeros after them (their weights are zero too).
+#[inline(always)]
+fn tail4(values: &[u8]) -> u32 {
+    values
+        .iter()
+        .rev()
+        .fold(0, |four, &value| four << 8 | u32::from(value))
+}
+
+/// `acc[row][v] += Σ rows[row][k] * panel[k / 4][v][k % 4]` over all k.
+#[inline(always)]
+fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    acc: &mut [[S::I32; VECTORS]; ROWS],
+    rows: [&[u8]; ROWS],
+    panel: &[i8],
+) {
+    let width = 4 * VECTORS * S::LANES;
+    let run = rows[0].len();
+    let whole: [&[[u8; 4]]; ROWS] = from_fn(|row| &rows[row].as_chunks::<4>().0[..run / 4]);
+    let mut step = |weights: &[i8], values: [u32; ROWS]| {
+        let weights: [S::Weights4; VECTORS] = from_fn(|v| simd.weights4(&weights[4 * v * S::LANES..]));
+        for row in 0..ROWS {
+            let value = simd.pixels4(values[row]);
+            for v in 0..VECTORS {
+                acc[row][v] = simd.dot4(acc[row][v], value, weights[v]);
+            }
+        }
+    };
+    for (k, weights) in panel.chunks_exact(width).take(run / 4).enumerate() {
+        step(weights, from_fn(|row| u32::from_le_bytes(whole[row][k])));
+    }
+    if run % 4 != 0 {
+        step(
+            &panel[run / 4 * width..],
+            from_fn(|row| tail4(&rows[row][run / 4 * 4..])),
+        );
+    }
+}
+
+/// The same for a single pixel, with four sums in turn so that one addition does not wait for the last.
+#[inline(always)]
+fn accumulate_one<S: Simd, const VECTORS: usize>(
+    simd: S,
+    acc: &mut [S::I32; VECTORS],
+    row: &[u8],
+    panel: &[i8],
+) {
+    let width = 4 * VECTORS * S::LANES;
+    let mut sums = [[simd.splat_i32(0); VECTORS]; 4];
+    let mut step = |sum: usize, values: u32, weights: &[i8]| {
+        let values = simd.pixels4(values);
+        for v in 0..VECTORS {
+            sums[sum][v] = simd.dot4(sums[sum][v], values, simd.weights4(&weights[4 * v * S::LANES..]));
+        }
+    };
+    let (values, rest) = row.as_chunks::<16>();
+    // The last, shorter sixteen is padded in the panel to whole fours, perhaps to all of sixteen.
+    let (sixteens, last_weights) = panel.split_at(values.len() * 4 * width);
+    for (values, weights) in values.iter().zip(sixteens.chunks_exact(4 * width)) {
+        for (sum, &four) in values.as_chunks::<4>().0.iter().enumerate() {
+            step(sum, u32::from_le_bytes(four), &weights[sum * width..][..width]);
+        }
+    }
+    for (values, weights) in rest.chunks(4).zip(last_weights.chunks_exact(width)) {
+        step(0, tail4(values), weights);
+    }
+    for v in 0..VECTORS {
+        let halves = [
+            simd.add_i32(sums[0][v], sums[1][v]),
+            simd.add_i32(sums[2][v], sums[3][v]),
+        ];
+        acc[v] = simd.add_i32(acc[v], simd.add_i32(halves[0], halves[1]));
+    }
+}
+
+/// Rescales, adds the residual, clamps and writes.
+#[inline(always)]
+fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    acc: [[S::I32; VECTORS]; ROWS],
+    tile: TileU8<'_>,
+) {
+    let multiplier: [S::F32; VECTORS] = from_fn(|v| simd.load_f32(&tile.multiplier[v * S::LANES..]));
+    let (stride, columns) = (tile.output_stride, tile.columns);
+    match tile.target {
+        Target::U8 {
+            output,
+            requantize,
+            residual,
+        } => {
+            for row in 0..ROWS {
+                let output = &mut output[row * stride..][..columns];
+                for v in 0..VECTORS {
+                    let start = v * S::LANES;
+                    if start >= columns {
+                        continue;
+                    }
+                    let whole = start + S::LANES <= columns;
+                    let mut value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier[v]);
+                    if let Some(residual) = residual {
+                        let values = &residual.values[row * residual.stride..][start..columns];
+                        let other = if whole {
+                            simd.load_u8(values)
+                        } else {
+                            simd.load_u8_partial(values)
+                        };
+                        let other = simd.to_f32(simd.sub_i32(other, simd.splat_i32(residual.zero_point)));
+                        // Two roundings, never fused: every instruction set gives the same bits.
+                        let other = simd.mul_f32(other, simd.splat_f32(residual.multiplier));
+                        value = simd.add_f32(value, other);
+                    }
+                    let result = requantize.apply(simd, value);
+                    if whole {
+                        simd.store_u8(&mut output[start..], result);
+                    } else {
+                        simd.store_u8_partial(&mut output[start..], result);
+                    }
+                }
+            }
+        }
+        Target::F32 { output, clamp } => {
+            let [low, high] = clamp.map(|bound| simd.splat_f32(bound));
+            for row in 0..ROWS {
+                let output = &mut output[row * stride..][..columns];
+                for v in 0..VECTORS {
+                    let start = v * S::LANES;
+                    let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier[v]);
+                    let value = simd.min_f32(high, simd.max_f32(low, value));
+                    if start + S::LANES <= columns {
+                        simd.store_f32(&mut output[start..], value);
+                    } else if start < columns {
+                        simd.store_f32_partial(&mut output[start..], value);
+                    }
+                }
+            }
+        }
+    }
+}

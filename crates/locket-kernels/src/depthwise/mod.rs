@@ -1,0 +1,253 @@
+//! Depthwise convolution: each channel is filtered by its own kernel; registers run over channels.
+//!
+//! Output pixels whose taps all lie inside their rows are taken eight or four at a time, so that a loaded input register serves every
+//! pixel of the tile that needs it; the tile is the outer loop and the channel the inner one, which keeps memory
+//! accesses consecutive. Pixels at the left and right edge are taken one at a time with their own taps. Rows above and below the
+//! image are skipped. Kernels 3 and 5 wide with stride 1 and 2 are compiled with these as constants.
+
+mod f32;
+mod u8;
+
+use core::array::from_fn;
+use core::ops::Range;
+
+pub use self::f32::DepthwiseF32;
+pub use self::u8::DepthwiseU8;
+
+use crate::geometry::{ConvGeometry, Window};
+use crate::simd::Simd;
+
+/// Loads, products and results of one element type. Channels are counted within a pixel; weights and bias are padded to
+/// whole registers.
+trait Element<S: Simd> {
+    /// A register of inputs, weights or sums.
+    type Register: Copy;
+
+    /// Loads a register of inputs, or fewer if `count < LANES`.
+    fn input(&self, simd: S, at: usize, count: usize) -> Self::Register;
+    /// Loads the weights of a tap.
+    fn weight(&self, simd: S, tap: usize, channel: usize) -> Self::Register;
+    /// The sum that each output starts with.
+    fn start(&self, simd: S, channel: usize) -> Self::Register;
+    /// `acc + input * weight`.
+    fn multiply_add(
+        &self,
+        simd: S,
+        acc: Self::Register,
+        input: Self::Register,
+        weight: Self::Register,
+    ) -> Self::Register;
+    /// Writes `count` channels to the output element `at` on.
+    fn finish(&mut self, simd: S, acc: Self::Register, channel: usize, at: usize, count: usize);
+}
+
+/// Where one line of output pixels and the input rows under it lie.
+#[derive(Clone, Debug)]
+struct Line {
+    channels: usize,
+    window: Window,
+    /// Kernel rows inside the image.
+    taps: Range<usize>,
+    /// First element of the input row under kernel row `taps.start`.
+    input: usize,
+    /// Elements from the input row of one tap to that of the next.
+    row_step: usize,
+    /// Elements between two input pixels.
+    input_stride: usize,
+    /// Output element of pixel x = 0; may lie before the slice, whence wrapping.
+    output: usize,
+    output_stride: usize,
+}
+
+impl Line {
+    fn output_at(&self, x: usize) -> usize {
+        self.output.wrapping_add(x * self.output_stride)
+    }
+}
+
+/// Runs the output pixels `rows`; `element` writes to a slice that holds exactly these.
+#[inline(always)]
+fn run_rows<S: Simd, E: Element<S>>(simd: S, geometry: &ConvGeometry, rows: Range<usize>, element: &mut E) {
+    let window = geometry.window();
+    let interior = window.interior(1);
+    let row_elems = geometry.in_width * geometry.input_stride;
+    let mut first = rows.start;
+    while first < rows.end {
+        let (line, x) = (first / geometry.out_width, first % geometry.out_width);
+        let end = rows.end.min((line + 1) * geometry.out_width);
+        let (n, y) = (line / geometry.out_height, line % geometry.out_height);
+        let taps = window.taps(0, y);
+        let input_row = if taps.is_empty() {
+            0
+        } else {
+            window.coordinate(0, y, taps.start)
+        };
+        let place = Line {
+            channels: geometry.in_channels,
+            window,
+            taps,
+            input: (n * geometry.in_height + input_row) * row_elems,
+            row_step: window.dilation[0] * row_elems,
+            input_stride: geometry.input_stride,
+            output: ((line * geometry.out_width).wrapping_sub(rows.start))
+                .wrapping_mul(geometry.output_stride)
+                .wrapping_add(geometry.output_offset),
+            output_stride: geometry.output_stride,
+        };
+        let range = x..x + end - first;
+        match (window.kernel[1], window.stride[1], window.dilation[1]) {
+            (3, 1, 1) => run_line::<S, E, 3, 1>(simd, &place, range, &interior, element),
+            (3, 2, 1) => run_line::<S, E, 3, 2>(simd, &place, range, &interior, element),
+            (5, 1, 1) => run_line::<S, E, 5, 1>(simd, &place, range, &interior, element),
+            (5, 2, 1) => run_line::<S, E, 5, 2>(simd, &place, range, &interior, element),
+            _ => run_edge(simd, &place, range, element),
+        }
+        first = end;
+    }
+}
+
+/// One line: edge, tiles, edge.
+#[inline(always)]
+fn run_line<S: Simd, E: Element<S>, const WIDTH: usize, const STRIDE: usize>(
+    simd: S,
+    line: &Line,
+    range: Range<usize>,
+    interior: &Range<usize>,
+    element: &mut E,
+) {
+    let start = interior.start.clamp(range.start, range.end);
+    let end = interior.end.clamp(start, range.end);
+    let mut x = start;
+    while x + 8 <= end {
+        run_tile::<S, E, WIDTH, STRIDE, 8>(simd, line, x, element);
+        x += 8;
+    }
+    while x + 4 <= end {
+        run_tile::<S, E, WIDTH, STRIDE, 4>(simd, line, x, element);
+        x += 4;
+    }
+    if x < end && end - start >= 4 {
+        // The last tile overlaps the one before it and writes some pixels a second time, the same.
+        run_tile::<S, E, WIDTH, STRIDE, 4>(simd, line, end - 4, element);
+        x = end;
+    }
+    run_edge(simd, line, range.start..start, element);
+    run_edge(simd, line, x..range.end, element);
+}
+
+/// `PIXELS` adjacent output pixels from `x` on, all of whose columns are inside.
+#[inline(always)]
+fn run_tile<S: Simd, E: Element<S>, const WIDTH: usize, const STRIDE: usize, const PIXELS: usize>(
+    simd: S,
+    line: &Line,
+    x: usize,
+    element: &mut E,
+) {
+    let first = line.input + line.window.coordinate(1, x, 0) * line.input_stride;
+    let output = line.output_at(x);
+    let mut channel = 0;
+    while channel < line.channels {
+        let count = S::LANES.min(line.channels - channel);
+        let mut acc = [element.start(simd, channel); PIXELS];
+        let mut at = first + channel;
+        for y in line.taps.clone() {
+            let weights: [E::Register; WIDTH] = from_fn(|x| element.weight(simd, y * WIDTH + x, channel));
+            for column in 0..(PIXELS - 1) * STRIDE + WIDTH {
+                let value = element.input(simd, at + column * line.input_stride, count);
+                for pixel in 0..PIXELS {
+                    if let Some(tap) = column.checked_sub(pixel * STRIDE)
+                        && tap < WIDTH
+                    {
+                        acc[pixel] = element.multiply_add(simd, acc[pixel], value, weights[tap]);
+                    }
+                }
+            }
+            at += line.row_step;
+        }
+        for pixel in 0..PIXELS {
+            element.finish(
+                simd,
+                acc[pixel],
+                channel,
+                output + pixel * line.output_stride + channel,
+                count,
+            );
+        }
+        channel += count;
+    }
+}
+
+/// Output pixels one at a time, with any kernel.
+#[inline(always)]
+fn run_edge<S: Simd, E: Element<S>>(simd: S, line: &Line, range: Range<usize>, element: &mut E) {
+    for x in range {
+        let output = line.output_at(x);
+        let mut channel = 0;
+        while channel + 4 * S::LANES <= line.channels {
+            run_pixel::<S, E, 4>(simd, line, x, channel, S::LANES, output, element);
+            channel += 4 * S::LANES;
+        }
+        while channel < line.channels {
+            let count = S::LANES.min(line.channels - channel);
+            run_pixel::<S, E, 1>(simd, line, x, channel, count, output, element);
+            channel += count;
+        }
+    }
+}
+
+/// One output pixel, `VECTORS` registers of channels; the last of them has `count` channels.
+#[inline(always)]
+fn run_pixel<S: Simd, E: Element<S>, const VECTORS: usize>(
+    simd: S,
+    line: &Line,
+    x: usize,
+    channel: usize,
+    count: usize,
+    output: usize,
+    element: &mut E,
+) {
+    let columns = line.window.taps(1, x);
+    let mut acc: [E::Register; VECTORS] = from_fn(|v| element.start(simd, channel + v * S::LANES));
+    for y in line.taps.clone() {
+        for column in columns.clone() {
+            let pixel = line.window.coordinate(1, x, column);
+            let at = line.input + (y - line.taps.start) * line.row_step + pixel * line.input_stride + channel;
+            let tap = y * line.window.kernel[1] + column;
+            for v in 0..VECTORS {
+                let value = element.input(simd, at + v * S::LANES, count);
+                let weight = element.weight(simd, tap, channel + v * S::LANES);
+                acc[v] = element.multiply_add(simd, acc[v], value, weight);
+            }
+        }
+    }
+    for v in 0..VECTORS {
+        let channel = channel + v * S::LANES;
+        element.finish(simd, acc[v], channel, output + channel, count);
+    }
+}
+
+/// Panics unless the shape is that of a depthwise convolution.
+fn check_depthwise(geometry: &ConvGeometry) {
+    geometry.check();
+    assert!(
+        geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels,
+        "a depthwise convolution has as many groups as input and output channels"
+    );
+}
+
+/// Packs `[channel][tap]` to `[tap][channel padded to registers]`.
+fn pack<T: bytemuck::Pod>(
+    lanes: usize,
+    channels: usize,
+    taps: usize,
+    value: impl Fn(usize, usize) -> T,
+) -> crate::aligned::Aligned<T> {
+    let padded = channels.next_multiple_of(lanes);
+    let mut packed = crate::aligned::Aligned::zeroed(padded * taps);
+    for (tap, row) in packed.as_mut_slice().chunks_exact_mut(padded).enumerate() {
+        for (channel, target) in row[..channels].iter_mut().enumerate() {
+            *target = value(channel, tap);
+        }
+    }
+    packed
+}

@@ -1,0 +1,254 @@
+//! AVX2 with FMA and F16C: eight lanes. Partial accesses go through an array, as masked stores are slow on many machines.
+#![expect(
+    unsafe_code,
+    reason = "intrinsics; each use rests on the token or on a length checked beside it"
+)]
+
+use core::arch::x86_64::{
+    __m256, __m256i, _MM_FROUND_TO_NEAREST_INT, _mm_loadl_epi64, _mm_loadu_si128, _mm_packus_epi16,
+    _mm_packus_epi32, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
+    _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtph_ps, _mm256_cvtps_epi32,
+    _mm256_cvtps_ph, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm256_sub_epi32,
+};
+
+use super::Simd;
+
+/// Proof that the machine has AVX2, FMA and F16C; made only by [`Avx2::detect`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// Returns the proof if the machine has the features.
+    pub(crate) fn detect() -> Option<Self> {
+        let present = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        present.then_some(Self(()))
+    }
+}
+
+const LANES: usize = 8;
+
+/// Evaluates intrinsics in a method of the token.
+macro_rules! proven {
+    ($token:ident, $body:expr) => {{
+        let _: Avx2 = $token;
+        // SAFETY: `detect` found every feature these intrinsics need before it made the token; where the
+        // expression takes a pointer, the assertion just above it (or the array's type) states the bounds.
+        unsafe { $body }
+    }};
+}
+
+#[inline(always)]
+fn partial<T: Copy + Default>(from: &[T]) -> [T; LANES] {
+    let mut lanes = [T::default(); LANES];
+    lanes[..from.len()].copy_from_slice(from);
+    lanes
+}
+
+/// Bytes of four-element groups, split into the even and the odd ones, each widened to 16 bits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EvenOdd {
+    even: __m256i,
+    odd: __m256i,
+}
+
+impl Simd for Avx2 {
+    const NAME: &'static str = "avx2";
+    const LANES: usize = LANES;
+    const MAX_ROWS: [usize; 3] = [12, 6, 4];
+
+    type F32 = __m256;
+    type I32 = __m256i;
+    type Pixels4 = EvenOdd;
+    type Weights4 = EvenOdd;
+
+    #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn inner<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        proven!(self, inner(f))
+    }
+
+    #[inline(always)]
+    fn splat_f32(self, value: f32) -> Self::F32 {
+        proven!(self, _mm256_set1_ps(value))
+    }
+
+    #[inline(always)]
+    fn load_f32(self, from: &[f32]) -> Self::F32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm256_loadu_ps(from.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn load_f32_partial(self, from: &[f32]) -> Self::F32 {
+        let lanes = partial(from);
+        proven!(self, _mm256_loadu_ps(lanes.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn store_f32(self, to: &mut [f32], value: Self::F32) {
+        assert!(to.len() >= LANES);
+        proven!(self, _mm256_storeu_ps(to.as_mut_ptr(), value));
+    }
+
+    #[inline(always)]
+    fn store_f32_partial(self, to: &mut [f32], value: Self::F32) {
+        let mut lanes = [0.0; LANES];
+        self.store_f32(&mut lanes, value);
+        to.copy_from_slice(&lanes[..to.len()]);
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16]) -> Self::F32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn store_f16(self, to: &mut [u16], value: Self::F32) {
+        assert!(to.len() >= LANES);
+        proven!(
+            self,
+            _mm_storeu_si128(
+                to.as_mut_ptr().cast(),
+                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value)
+            )
+        );
+    }
+
+    #[inline(always)]
+    fn fused(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
+        proven!(self, _mm256_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn add_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        proven!(self, _mm256_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        proven!(self, _mm256_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max_f32(self, bound: Self::F32, x: Self::F32) -> Self::F32 {
+        // The instruction returns its second operand when either is NaN.
+        proven!(self, _mm256_max_ps(bound, x))
+    }
+
+    #[inline(always)]
+    fn min_f32(self, bound: Self::F32, x: Self::F32) -> Self::F32 {
+        proven!(self, _mm256_min_ps(bound, x))
+    }
+
+    #[inline(always)]
+    fn load_i32(self, from: &[i32]) -> Self::I32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm256_loadu_si256(from.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn splat_i32(self, value: i32) -> Self::I32 {
+        proven!(self, _mm256_set1_epi32(value))
+    }
+
+    #[inline(always)]
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        proven!(self, _mm256_add_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn sub_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        proven!(self, _mm256_sub_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn to_f32(self, value: Self::I32) -> Self::F32 {
+        proven!(self, _mm256_cvtepi32_ps(value))
+    }
+
+    #[inline(always)]
+    fn round(self, value: Self::F32) -> Self::I32 {
+        proven!(self, _mm256_cvtps_epi32(value))
+    }
+
+    #[inline(always)]
+    fn load_u8(self, from: &[u8]) -> Self::I32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_u8_partial(self, from: &[u8]) -> Self::I32 {
+        self.load_u8(&partial(from))
+    }
+
+    #[inline(always)]
+    fn store_u8(self, to: &mut [u8], value: Self::I32) {
+        assert!(to.len() >= LANES);
+        proven!(self, {
+            let low = _mm256_castsi256_si128(value);
+            let high = _mm256_extracti128_si256::<1>(value);
+            let words = _mm_packus_epi32(low, high);
+            _mm_storel_epi64(to.as_mut_ptr().cast(), _mm_packus_epi16(words, words));
+        });
+    }
+
+    #[inline(always)]
+    fn store_u8_partial(self, to: &mut [u8], value: Self::I32) {
+        let mut lanes = [0; LANES];
+        self.store_u8(&mut lanes, value);
+        to.copy_from_slice(&lanes[..to.len()]);
+    }
+
+    #[inline(always)]
+    fn pixels4(self, four: u32) -> Self::Pixels4 {
+        proven!(self, {
+            let all = _mm256_set1_epi32(four.cast_signed());
+            EvenOdd {
+                even: _mm256_and_si256(all, _mm256_set1_epi16(0x00ff)),
+                odd: _mm256_srli_epi16::<8>(all),
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn weights4(self, from: &[i8]) -> Self::Weights4 {
+        assert!(from.len() >= 4 * LANES);
+        proven!(self, {
+            let all = _mm256_loadu_si256(from.as_ptr().cast());
+            EvenOdd {
+                even: _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(all)),
+                odd: _mm256_srai_epi16::<8>(all),
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn dot4(self, acc: Self::I32, pixels: Self::Pixels4, weights: Self::Weights4) -> Self::I32 {
+        // `vpmaddubsw` would be one instruction, but it saturates at 16 bits; pairs of 16-bit products are exact.
+        proven!(self, {
+            let even = _mm256_madd_epi16(pixels.even, weights.even);
+            let odd = _mm256_madd_epi16(pixels.odd, weights.odd);
+            _mm256_add_epi32(acc, _mm256_add_epi32(even, odd))
+        })
+    }
+
+    #[inline(always)]
+    fn mul_add_i16(self, acc: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32 {
+        proven!(self, _mm256_add_epi32(acc, _mm256_madd_epi16(x, w)))
+    }
+}

@@ -1,0 +1,237 @@
+//! AVX-512 (F, BW, DQ, VL, VNNI): sixteen lanes, masked partial accesses, `vpdpbusd` for int8 products.
+#![expect(
+    unsafe_code,
+    reason = "intrinsics; each use rests on the token or on a length checked beside it"
+)]
+
+use core::arch::x86_64::{
+    __m512, __m512i, __mmask16, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128, _mm_mask_storeu_epi8,
+    _mm_maskz_loadu_epi8, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi32,
+    _mm512_add_ps, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps,
+    _mm512_cvtps_epi32, _mm512_cvtps_ph, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
+    _mm512_min_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_epi32,
+};
+
+use super::Simd;
+
+/// Proof that the machine has AVX-512 F, BW, DQ, VL and VNNI (and AVX2, FMA, F16C); made only by [`Avx512::detect`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// Returns the proof if the machine has the features.
+    pub(crate) fn detect() -> Option<Self> {
+        let present = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        present.then_some(Self(()))
+    }
+}
+
+const LANES: usize = 16;
+
+/// Evaluates intrinsics in a method of the token.
+macro_rules! proven {
+    ($token:ident, $body:expr) => {{
+        let _: Avx512 = $token;
+        // SAFETY: `detect` found every feature these intrinsics need before it made the token; where the
+        // expression takes a pointer, the assertion just above it states the bounds.
+        unsafe { $body }
+    }};
+}
+
+/// The mask of the first `count < 16` lanes.
+#[inline(always)]
+fn first(count: usize) -> __mmask16 {
+    assert!(count < LANES);
+    (1 << count) - 1
+}
+
+impl Simd for Avx512 {
+    const NAME: &'static str = "avx512";
+    const LANES: usize = LANES;
+    const MAX_ROWS: [usize; 3] = [14, 14, 8];
+
+    type F32 = __m512;
+    type I32 = __m512i;
+    type Pixels4 = __m512i;
+    type Weights4 = __m512i;
+
+    #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+        fn inner<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        proven!(self, inner(f))
+    }
+
+    #[inline(always)]
+    fn splat_f32(self, value: f32) -> Self::F32 {
+        proven!(self, _mm512_set1_ps(value))
+    }
+
+    #[inline(always)]
+    fn load_f32(self, from: &[f32]) -> Self::F32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm512_loadu_ps(from.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn load_f32_partial(self, from: &[f32]) -> Self::F32 {
+        let mask = first(from.len());
+        proven!(self, _mm512_maskz_loadu_ps(mask, from.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn store_f32(self, to: &mut [f32], value: Self::F32) {
+        assert!(to.len() >= LANES);
+        proven!(self, _mm512_storeu_ps(to.as_mut_ptr(), value));
+    }
+
+    #[inline(always)]
+    fn store_f32_partial(self, to: &mut [f32], value: Self::F32) {
+        let mask = first(to.len());
+        proven!(self, _mm512_mask_storeu_ps(to.as_mut_ptr(), mask, value));
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[u16]) -> Self::F32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn store_f16(self, to: &mut [u16], value: Self::F32) {
+        assert!(to.len() >= LANES);
+        proven!(
+            self,
+            _mm256_storeu_si256(
+                to.as_mut_ptr().cast(),
+                _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value)
+            )
+        );
+    }
+
+    #[inline(always)]
+    fn fused(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32 {
+        proven!(self, _mm512_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn add_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        proven!(self, _mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul_f32(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        proven!(self, _mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max_f32(self, bound: Self::F32, x: Self::F32) -> Self::F32 {
+        // The instruction returns its second operand when either is NaN.
+        proven!(self, _mm512_max_ps(bound, x))
+    }
+
+    #[inline(always)]
+    fn min_f32(self, bound: Self::F32, x: Self::F32) -> Self::F32 {
+        proven!(self, _mm512_min_ps(bound, x))
+    }
+
+    #[inline(always)]
+    fn load_i32(self, from: &[i32]) -> Self::I32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm512_loadu_si512(from.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn splat_i32(self, value: i32) -> Self::I32 {
+        proven!(self, _mm512_set1_epi32(value))
+    }
+
+    #[inline(always)]
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        proven!(self, _mm512_add_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn sub_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        proven!(self, _mm512_sub_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn to_f32(self, value: Self::I32) -> Self::F32 {
+        proven!(self, _mm512_cvtepi32_ps(value))
+    }
+
+    #[inline(always)]
+    fn round(self, value: Self::F32) -> Self::I32 {
+        proven!(self, _mm512_cvtps_epi32(value))
+    }
+
+    #[inline(always)]
+    fn load_u8(self, from: &[u8]) -> Self::I32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_u8_partial(self, from: &[u8]) -> Self::I32 {
+        let mask = first(from.len());
+        proven!(
+            self,
+            _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, from.as_ptr().cast()))
+        )
+    }
+
+    #[inline(always)]
+    fn store_u8(self, to: &mut [u8], value: Self::I32) {
+        assert!(to.len() >= LANES);
+        proven!(
+            self,
+            _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(value))
+        );
+    }
+
+    #[inline(always)]
+    fn store_u8_partial(self, to: &mut [u8], value: Self::I32) {
+        let mask = first(to.len());
+        proven!(
+            self,
+            _mm_mask_storeu_epi8(to.as_mut_ptr().cast(), mask, _mm512_cvtepi32_epi8(value))
+        );
+    }
+
+    #[inline(always)]
+    fn pixels4(self, four: u32) -> Self::Pixels4 {
+        proven!(self, _mm512_set1_epi32(four.cast_signed()))
+    }
+
+    #[inline(always)]
+    fn weights4(self, from: &[i8]) -> Self::Weights4 {
+        assert!(from.len() >= 4 * LANES);
+        proven!(self, _mm512_loadu_si512(from.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn dot4(self, acc: Self::I32, pixels: Self::Pixels4, weights: Self::Weights4) -> Self::I32 {
+        proven!(self, _mm512_dpbusd_epi32(acc, pixels, weights))
+    }
+
+    #[inline(always)]
+    fn mul_add_i16(self, acc: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32 {
+        proven!(self, _mm512_dpwssd_epi32(acc, x, w))
+    }
+}

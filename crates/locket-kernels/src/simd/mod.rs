@@ -1,0 +1,103 @@
+//! Registers of one instruction set behind one small trait; the only place with intrinsics and `unsafe`.
+//!
+//! Kernels are written against [`Simd`] and entered through [`Simd::vectorize`]. Loads and stores check the length of
+//! the slice they are given, so the trait is safe; the checks are outside the hot loops or vanish when
+//! the optimiser sees the length.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use scalar::Scalar;
+
+/// A proof that an instruction set is present, and its register operations.
+///
+/// "Lane" always means one f32 or i32 lane. Partial loads and stores take slices shorter than a register
+/// (1 to `LANES - 1` elements); lanes beyond a partial load are zero.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// The name, as [`crate::Isa::name`] gives it.
+    const NAME: &'static str;
+    /// Lanes of one register.
+    const LANES: usize;
+    /// Most rows of a matrix tile that is 1, 2, 3 registers wide, such that its accumulators, one row of weights and one
+    /// broadcast stay in registers.
+    const MAX_ROWS: [usize; 3];
+
+    /// A register of f32 lanes.
+    type F32: Copy;
+    /// A register of i32 lanes.
+    type I32: Copy;
+    /// Four consecutive activations (u8) in every lane, ready for [`Simd::dot4`].
+    type Pixels4: Copy;
+    /// Four consecutive weights (i8) of one output channel per lane, ready for [`Simd::dot4`].
+    type Weights4: Copy;
+
+    /// Calls `f` compiled for this instruction set; `f` and what it calls must be `#[inline(always)]`.
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+
+    /// Sets every lane to `value`.
+    fn splat_f32(self, value: f32) -> Self::F32;
+    /// Loads `LANES` elements. Panics if there are fewer.
+    fn load_f32(self, from: &[f32]) -> Self::F32;
+    /// Loads fewer than `LANES` elements.
+    fn load_f32_partial(self, from: &[f32]) -> Self::F32;
+    /// Stores `LANES` elements. Panics if there is less room.
+    fn store_f32(self, to: &mut [f32], value: Self::F32);
+    /// Stores the first `to.len() < LANES` lanes.
+    fn store_f32_partial(self, to: &mut [f32], value: Self::F32);
+    /// Loads `LANES` float16 elements given by their bits.
+    fn load_f16(self, from: &[u16]) -> Self::F32;
+
+    /// Narrows and stores `LANES` elements as float16 bits, to nearest, ties to even. Panics if there is less room.
+    fn store_f16(self, to: &mut [u16], value: Self::F32);
+
+    /// `a * b + c` of one lane, for loops that the compiler vectorises; one rounding where the machine has it, else two.
+    fn fused(a: f32, b: f32, c: f32) -> f32;
+    /// `a * b + c`; one rounding where the machine has it, else two.
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// `a + b`.
+    fn add_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a * b`.
+    fn mul_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// The greater of both; `x` if either is NaN.
+    fn max_f32(self, bound: Self::F32, x: Self::F32) -> Self::F32;
+    /// The smaller of both; `x` if either is NaN.
+    fn min_f32(self, bound: Self::F32, x: Self::F32) -> Self::F32;
+
+    /// Loads `LANES` elements. Panics if there are fewer.
+    fn load_i32(self, from: &[i32]) -> Self::I32;
+    /// Sets every lane to `value`.
+    fn splat_i32(self, value: i32) -> Self::I32;
+    /// `a + b`, wrapping.
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// `a - b`, wrapping.
+    fn sub_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// Converts to f32, to nearest, ties to even.
+    fn to_f32(self, value: Self::I32) -> Self::F32;
+    /// Rounds to the nearest integer, ties to even. The caller has clamped `value` to ±2²².
+    fn round(self, value: Self::F32) -> Self::I32;
+
+    /// Loads `LANES` u8 elements, one to a lane. Panics if there are fewer.
+    fn load_u8(self, from: &[u8]) -> Self::I32;
+    /// Loads fewer than `LANES` u8 elements.
+    fn load_u8_partial(self, from: &[u8]) -> Self::I32;
+    /// Stores `LANES` values, each in 0 ..= 255. Panics if there is less room.
+    fn store_u8(self, to: &mut [u8], value: Self::I32);
+    /// Stores the first `to.len() < LANES` values, each in 0 ..= 255.
+    fn store_u8_partial(self, to: &mut [u8], value: Self::I32);
+
+    /// Puts four activations (the first in the lowest byte) into every lane.
+    fn pixels4(self, four: u32) -> Self::Pixels4;
+    /// Loads four weights for each lane: `4 * LANES` elements. Panics if there are fewer.
+    fn weights4(self, from: &[i8]) -> Self::Weights4;
+    /// `acc + Σ pixels[t] * weights[t]` over the four products of each lane, wrapping, never saturating.
+    fn dot4(self, acc: Self::I32, pixels: Self::Pixels4, weights: Self::Weights4) -> Self::I32;
+    /// `acc + x * w` for lanes that fit 16 bits: `|x| < 2¹⁵`, and `w` in the low 16 bits of its lane, the high ones zero.
+    fn mul_add_i16(self, acc: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32;
+}
