@@ -2,6 +2,11 @@
 //! `cargo run -p locket-report --example sample -- OUT.html [met|unproven|infeasible]`. A path that ends in `.md` or
 //! `.json` gets that form.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "a program of its own, which tells its user what is wrong"
+)]
+
 #[path = "../tests/it/sample.rs"]
 mod sample;
 

@@ -83,7 +83,11 @@ pub(crate) fn svg(id: &str, caption: &Caption<'_>, width: f64, drawing: &Drawing
 
 /// A coordinate as SVG text: finite, at most one decimal.
 pub(crate) fn px(value: f64) -> Coordinate {
-    Coordinate(if value.is_finite() { value.clamp(-1e5, 1e5) } else { 0.0 })
+    Coordinate(if value.is_finite() {
+        value.clamp(-1e5, 1e5)
+    } else {
+        0.0
+    })
 }
 
 /// A finite number that prints as short as it can.
@@ -95,7 +99,11 @@ impl fmt::Display for Coordinate {
         let tenths = (self.0 * 10.0).round() as i64;
         let (whole, tenth) = ((tenths / 10).abs(), (tenths % 10).abs());
         let sign = if tenths < 0 { "-" } else { "" };
-        if tenth == 0 { write!(formatter, "{sign}{whole}") } else { write!(formatter, "{sign}{whole}.{tenth}") }
+        if tenth == 0 {
+            write!(formatter, "{sign}{whole}")
+        } else {
+            write!(formatter, "{sign}{whole}.{tenth}")
+        }
     }
 }
 
@@ -120,19 +128,36 @@ impl Scale {
     /// From `[low, high]` to `[from, to]`. A domain that is empty or not finite is replaced by one that is not.
     pub(crate) fn linear(low: f64, high: f64, from: f64, to: f64) -> Self {
         let low = if low.is_finite() { low } else { 0.0 };
-        let high = if high.is_finite() && high > low { high } else { low + low.abs().max(1.0) };
-        Self { low, high, from, to, logarithmic: false }
+        let high = if high.is_finite() && high > low {
+            high
+        } else {
+            low + low.abs().max(1.0)
+        };
+        Self {
+            low,
+            high,
+            from,
+            to,
+            logarithmic: false,
+        }
     }
 
     /// As [`Scale::linear`] but logarithmic; `low` must be positive or the scale is linear.
     pub(crate) fn logarithmic(low: f64, high: f64, from: f64, to: f64) -> Self {
         let linear = Self::linear(low, high, from, to);
-        Self { logarithmic: linear.low > 0.0, ..linear }
+        Self {
+            logarithmic: linear.low > 0.0,
+            ..linear
+        }
     }
 
     /// The coordinate of `value`.
     pub(crate) fn at(&self, value: f64) -> f64 {
-        let value = if value.is_nan() { self.low } else { value.clamp(self.low, self.high) };
+        let value = if value.is_nan() {
+            self.low
+        } else {
+            value.clamp(self.low, self.high)
+        };
         let share = if self.logarithmic {
             (value / self.low).ln() / (self.high / self.low).ln()
         } else {
@@ -166,7 +191,11 @@ impl Scale {
 
     fn logarithmic_ticks(&self, target: usize) -> Vec<f64> {
         let decades = (self.high / self.low).log10();
-        let factors: &[f64] = if decades > target as f64 / 2.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let factors: &[f64] = if decades > target as f64 / 2.0 {
+            &[1.0]
+        } else {
+            &[1.0, 2.0, 5.0]
+        };
         let first = self.low.log10().floor() as i32;
         let last = self.high.log10().ceil() as i32;
         (first..=last)
@@ -180,22 +209,40 @@ impl Scale {
 fn round_step(raw: f64) -> f64 {
     let raw = if raw.is_finite() && raw > 0.0 { raw } else { 1.0 };
     let power = 10_f64.powf(raw.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&step| step >= raw * 0.999).unwrap_or(raw)
+    [1.0, 2.0, 2.5, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|&step| step >= raw * 0.999)
+        .unwrap_or(raw)
 }
 
 /// A tick's text: as many decimals as tell it from its neighbours.
 pub(crate) fn tick_text(value: f64, ticks: &[f64]) -> String {
-    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+    let step = ticks
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .fold(f64::INFINITY, f64::min);
     let decimals = (0..6).find(|&decimals| {
         let scaled = |value: f64| value * 10_f64.powi(decimals);
-        [step, value].into_iter().all(|value| !value.is_finite() || (scaled(value) - scaled(value).round()).abs() < 1e-6)
+        [step, value]
+            .into_iter()
+            .all(|value| !value.is_finite() || (scaled(value) - scaled(value).round()).abs() < 1e-6)
     });
     let text = format!("{:.*}", decimals.unwrap_or(6) as usize, value);
-    if text.trim_start_matches(['-', '0', '.']).is_empty() { "0".to_owned() } else { text.replace('-', "−") }
+    if text.trim_start_matches(['-', '0', '.']).is_empty() {
+        "0".to_owned()
+    } else {
+        text.replace('-', "−")
+    }
 }
 
 /// A horizontal axis below the drawing: line, ticks and the title with the unit, at the right end.
-pub(crate) fn horizontal_axis(scale: &Scale, top: f64, title: &str, text: impl Fn(f64, &[f64]) -> String) -> Markup {
+pub(crate) fn horizontal_axis(
+    scale: &Scale,
+    top: f64,
+    title: &str,
+    text: impl Fn(f64, &[f64]) -> String,
+) -> Markup {
     let span = (scale.to - scale.from).abs();
     let ticks = scale.ticks(if span > 500.0 { 8 } else { 5 });
     html! {
@@ -223,7 +270,7 @@ pub(crate) fn vertical_axis(
             line.grid x1=(px(left)) x2=(px(right)) y1=(px(scale.at(tick))) y2=(px(scale.at(tick))) {}
             text.tick x=(px(left - 6.0)) y=(px(scale.at(tick) + 4.0)) text-anchor="end" { (text(tick, &ticks)) }
         }
-        text.axis-title x="0" y=(px(scale.at(scale.high) - 10.0)) { (title) }
+        text.axis-title x="0" y="12" { (title) }
     }
 }
 
@@ -290,14 +337,30 @@ mod tests {
 
     #[test]
     fn scales_survive_impossible_domains() {
-        for (low, high) in [(0.0, 0.0), (5.0, 5.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (3.0, -3.0), (-1.0, 1e300)] {
-            for scale in [Scale::linear(low, high, 0.0, 100.0), Scale::logarithmic(low, high, 0.0, 100.0)] {
+        for (low, high) in [
+            (0.0, 0.0),
+            (5.0, 5.0),
+            (f64::NAN, 1.0),
+            (0.0, f64::INFINITY),
+            (3.0, -3.0),
+            (-1.0, 1e300),
+        ] {
+            for scale in [
+                Scale::linear(low, high, 0.0, 100.0),
+                Scale::logarithmic(low, high, 0.0, 100.0),
+            ] {
                 for value in [low, high, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0] {
                     let coordinate = scale.at(value);
-                    assert!((-0.1..=100.1).contains(&coordinate), "{scale:?} at {value}: {coordinate}");
+                    assert!(
+                        (-0.1..=100.1).contains(&coordinate),
+                        "{scale:?} at {value}: {coordinate}"
+                    );
                 }
                 let ticks = scale.ticks(5);
-                assert!(ticks.len() <= 21 && ticks.iter().all(|tick| tick.is_finite()), "{scale:?}: {ticks:?}");
+                assert!(
+                    ticks.len() <= 21 && ticks.iter().all(|tick| tick.is_finite()),
+                    "{scale:?}: {ticks:?}"
+                );
             }
         }
     }
@@ -306,10 +369,14 @@ mod tests {
     fn ticks_are_round() {
         let texts = |low, high| {
             let ticks = Scale::linear(low, high, 0.0, 1.0).ticks(5);
-            ticks.iter().map(|&tick| tick_text(tick, &ticks)).collect::<Vec<_>>().join(" ")
+            ticks
+                .iter()
+                .map(|&tick| tick_text(tick, &ticks))
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         assert_eq!(texts(0.0, 33.0), "0 10 20 30");
-        assert_eq!(texts(-0.2, 0.83), "0.00 0.25 0.50 0.75");
+        assert_eq!(texts(-0.2, 0.83), "0 0.25 0.50 0.75");
         assert_eq!(texts(2.31, 2.42), "2.325 2.350 2.375 2.400");
         let ticks = Scale::logarithmic(0.8, 120.0, 0.0, 1.0).ticks(6);
         assert_eq!(ticks, [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);

@@ -120,6 +120,33 @@ impl Evidence {
             .or_else(|| self.source_step())
     }
 
+    /// Why the verdict cannot be right, if it contradicts a gauge. A document prints it beside the verdict, so that no
+    /// report says that a model fits while a figure in it says otherwise.
+    pub fn contradiction(&self) -> Option<String> {
+        let states = || self.gauges.iter().map(|(limit, gauge)| (limit, gauge.state()));
+        match self.verdict.as_ref()? {
+            Verdict::Met => states()
+                .find(|(_, state)| matches!(state, GaugeState::Exceeded | GaugeState::Unproven))
+                .map(|(limit, _)| {
+                    format!(
+                        "the verdict says that every limit is met, but the {} gauge does not",
+                        limit.word()
+                    )
+                }),
+            Verdict::Unproven { .. } => {
+                states()
+                    .find(|(_, state)| *state == GaugeState::Exceeded)
+                    .map(|(limit, _)| {
+                        format!(
+                            "the verdict says that no limit is exceeded, but the {} gauge does",
+                            limit.word()
+                        )
+                    })
+            }
+            Verdict::Infeasible { .. } => None,
+        }
+    }
+
     /// The row of the source model.
     pub fn source_step(&self) -> Option<&Step> {
         self.steps.iter().find(|step| step.decision == Decision::Source)
@@ -197,10 +224,10 @@ impl Kind {
     /// What the word promises, as one clause.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Measured => "observed on the machine named under Provenance",
-            Self::Planned => "exact, computed from the execution plan",
-            Self::Modelled => "estimated from a model of the device or of the search, and may be wrong",
-            Self::Published => "stated by the named source, not checked here",
+            Self::Measured => "on the machine named under Provenance",
+            Self::Planned => "exact, from the execution plan",
+            Self::Modelled => "an estimate, which may be wrong",
+            Self::Published => "stated by a named source, not checked here",
         }
     }
 }

@@ -21,7 +21,11 @@ mod verdict;
 /// The report as a complete HTML document.
 pub fn html(evidence: &Evidence) -> String {
     let sections = sections(evidence);
-    let title = if evidence.title.is_empty() { "Unnamed model" } else { &evidence.title };
+    let title = if evidence.title.is_empty() {
+        "Unnamed model"
+    } else {
+        &evidence.title
+    };
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,9 +40,11 @@ pub fn html(evidence: &Evidence) -> String {
             }
             body {
                 a.skip href="#main" { "Skip to the verdict" }
-                (theme::control())
-                @if evidence.sample_data {
-                    p.sample role="note" { strong { "Sample data." } " Every figure in this report is invented to show its form." }
+                div.top {
+                    @if evidence.sample_data {
+                        p.sample role="note" { strong { "Sample data." } " Every figure in this report is invented to show its form." }
+                    }
+                    (theme::control())
                 }
                 main id="main" {
                     (verdict::draw(evidence, title))
@@ -82,10 +88,22 @@ fn sections(evidence: &Evidence) -> Vec<Section> {
         section("memory-section", "Memory", memory::draw(evidence)),
         section("operators", "Where the time goes", operators::profile(evidence)),
         section("trade-off", "Trade-offs", trade_off::draw(evidence)),
-        section("sensitivity", "Sensitivity by layer", accuracy::sensitivity(evidence)),
+        section(
+            "sensitivity",
+            "Sensitivity by layer",
+            accuracy::sensitivity(evidence),
+        ),
         section("diagnostics", "Diagnostics", findings::diagnostics(evidence)),
-        section("ways-down", "If it had to be smaller", findings::ways_down(evidence)),
-        section("not-measured", "What was not measured", findings::not_measured(evidence)),
+        section(
+            "ways-down",
+            "If it had to be smaller",
+            findings::ways_down(evidence),
+        ),
+        section(
+            "not-measured",
+            "What was not measured",
+            findings::not_measured(evidence),
+        ),
         section("notes", "Notes", findings::notes(evidence)),
         section("provenance", "Provenance", Some(provenance::draw(evidence))),
         section("glossary", "Terms", Some(glossary::draw())),
@@ -135,7 +153,13 @@ fn scrolling(label: &str, table: &Markup) -> Markup {
 
 /// A horizontal bar behind or below a figure, as decoration: the figure itself is in the text.
 fn meter(class: &str, fraction: f64, limit: Option<f64>) -> Markup {
-    let part = |value: f64| crate::chart::px(if value.is_finite() { value.clamp(0.0, 1.0) * 100.0 } else { 0.0 });
+    let part = |value: f64| {
+        crate::chart::px(if value.is_finite() {
+            value.clamp(0.0, 1.0) * 100.0
+        } else {
+            0.0
+        })
+    };
     html! {
         span.meter aria-hidden="true" {
             span.(class) style={ "width:" (part(fraction)) "%" } {}
@@ -152,7 +176,11 @@ pub(crate) fn prose(text: &str) -> Markup {
         let bare = word.trim_end_matches([',', '.', ';', ':', ')']);
         let after_digit = joined.ends_with(|character: char| character.is_ascii_digit());
         if index > 0 {
-            joined.push(if after_digit && UNITS.contains(&bare) { '\u{a0}' } else { ' ' });
+            joined.push(if after_digit && UNITS.contains(&bare) {
+                '\u{a0}'
+            } else {
+                ' '
+            });
         }
         joined.push_str(word);
     }

@@ -44,7 +44,10 @@ impl Brief {
     /// A table; a title that starts with `>` is a column of numbers. Cells are escaped already.
     fn table(&mut self, titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         let names: Vec<&str> = titles.iter().map(|title| title.trim_start_matches('>')).collect();
-        let rules: Vec<&str> = titles.iter().map(|title| if title.starts_with('>') { "---:" } else { "---" }).collect();
+        let rules: Vec<&str> = titles
+            .iter()
+            .map(|title| if title.starts_with('>') { "---:" } else { "---" })
+            .collect();
         self.line(&names);
         self.line(&rules);
         for row in rows {
@@ -78,21 +81,41 @@ impl Brief {
         }
         let verdict = evidence.verdict.as_ref();
         let sentence = prose::verdict_sentence(verdict, &evidence.gauges);
-        self.paragraph(&format!("**{}** {}", prose::verdict_title(verdict), escape(&sentence)));
+        self.paragraph(&format!(
+            "**{}** {}",
+            prose::verdict_title(verdict),
+            escape(&sentence)
+        ));
+        if let Some(contradiction) = evidence.contradiction() {
+            self.paragraph(&format!("**This report contradicts itself:** {contradiction}."));
+        }
         if let Some(headline) = prose::headline(evidence) {
             self.paragraph(&escape(&headline));
         }
         for shortfall in verdict.map(crate::Verdict::shortfalls).unwrap_or_default() {
-            self.paragraph(&format!("{}: {}", prose::capitalise(shortfall.limit.word()), escape(&shortfall.fix)));
+            self.paragraph(&format!(
+                "{}: {}",
+                prose::capitalise(shortfall.limit.word()),
+                escape(&shortfall.fix)
+            ));
         }
-        let device = evidence.budgets.device.as_ref().map(|device| format!(" for {}", device.name)).unwrap_or_default();
+        let device = evidence
+            .budgets
+            .device
+            .as_ref()
+            .map(|device| format!(" for {}", device.name))
+            .unwrap_or_default();
         if let Some(budgets) = prose::budgets_line(&evidence.budgets) {
             self.paragraph(&format!("Asked{}: {}.", escape(&device), escape(&budgets)));
         }
     }
 
     fn gauges(&mut self, evidence: &Evidence) {
-        let rows: Vec<Vec<String>> = evidence.gauges.iter().map(|(limit, gauge)| gauge_row(limit, gauge)).collect();
+        let rows: Vec<Vec<String>> = evidence
+            .gauges
+            .iter()
+            .map(|(limit, gauge)| gauge_row(limit, gauge))
+            .collect();
         if !rows.is_empty() {
             self.table(&["Limit", ">allowed", ">reached", ">margin", "", "what"], rows);
         }
@@ -103,8 +126,23 @@ impl Brief {
             return;
         }
         self.heading("Steps");
-        let titles = ["Step", ">package", ">peak memory", ">median", ">p99", ">top-1", ">drop (95 %)", "decision"];
-        self.table(&titles, evidence.steps.iter().map(step_row));
+        let titles = [
+            "Step",
+            ">package",
+            ">peak memory",
+            ">median",
+            ">p99",
+            ">top-1",
+            ">drop (95 %)",
+            "decision",
+        ];
+        self.table(
+            &titles,
+            evidence
+                .steps
+                .iter()
+                .map(|step| step_row(step, evidence.packaged_step())),
+        );
         self.paragraph(
             "Figures are measured, peak memory is exact from the plan, unless a figure says otherwise. Drops are in percentage \
              points of top-1, paired with the source.",
@@ -114,10 +152,16 @@ impl Brief {
     fn findings(&mut self, evidence: &Evidence) {
         let mut lines = Vec::new();
         if let Some(run) = evidence.latency.last() {
-            let quantiles = [("p50", run.p50_ms), ("p90", run.p90_ms), ("p99", run.p99_ms), ("p99.9", run.p999_ms), ("max", run.max_ms)]
-                .map(|(name, value)| format!("{name} {}", units::milliseconds(value)))
-                .join(", ");
-            let kind = if run.kind == Kind::Measured { "" } else { " (modelled)" };
+            let quantiles = [
+                ("p50", run.p50_ms),
+                ("p90", run.p90_ms),
+                ("p99", run.p99_ms),
+                ("p99.9", run.p999_ms),
+                ("max", run.max_ms),
+            ]
+            .map(|(name, value)| format!("{name} {}", units::milliseconds(value)))
+            .join(", ");
+            let kind = kind_remark(run.kind);
             let overruns = prose::overrun_sentence(run, evidence.budgets.latency_ms);
             lines.push(("Latency", format!("{quantiles}{kind}. {overruns}")));
         }
@@ -127,20 +171,34 @@ impl Brief {
         if let Some(memory) = &evidence.memory {
             let mut text = prose::memory_sentence(memory, evidence.budgets.memory_bytes);
             let tensors = memory.at_peak.iter().take(NAMED);
-            let names: Vec<String> =
-                tensors.map(|tensor| format!("{} {}", tensor.name, units::bytes(tensor.size_bytes))).collect();
+            let names: Vec<String> = tensors
+                .map(|tensor| format!("{} {}", tensor.name, units::bytes(tensor.size_bytes)))
+                .collect();
             if !names.is_empty() {
-                write!(text, " Largest tensors then alive: {}.", names.join(", ")).expect("a string takes every write");
+                write!(text, " Largest tensors then alive: {}.", names.join(", "))
+                    .expect("a string takes every write");
             }
             lines.push(("Memory", text));
         }
-        if let Some(profile) = evidence.profile.as_ref().filter(|profile| !profile.operators.is_empty()) {
+        if let Some(profile) = evidence
+            .profile
+            .as_ref()
+            .filter(|profile| !profile.operators.is_empty())
+        {
             let mut order: Vec<_> = profile.operators.iter().collect();
             order.sort_by_key(|operator| std::cmp::Reverse(operator.wall_ns));
             let slowest = order.iter().take(NAMED);
-            let names: Vec<String> =
-                slowest.map(|one| format!("{} {}", one.name, units::share(profile.share(one)))).collect();
-            lines.push(("Time", format!("{} Slowest: {}.", prose::profile_sentence(profile), names.join(", "))));
+            let names: Vec<String> = slowest
+                .map(|one| format!("{} {}", one.name, units::share(profile.share(one))))
+                .collect();
+            lines.push((
+                "Time",
+                format!(
+                    "{} Slowest: {}.",
+                    prose::profile_sentence(profile),
+                    names.join(", ")
+                ),
+            ));
         }
         if !evidence.diagnostics.is_empty() {
             lines.push(("Diagnostics", diagnostic_codes(evidence)));
@@ -165,7 +223,8 @@ impl Brief {
             vec![
                 format!("{} ({})", escape(&way.action), way.kind.word()),
                 way.memory_change_bytes.map_or_else(dash, units::bytes_change),
-                way.latency_change_ms.map_or_else(dash, units::milliseconds_change),
+                way.latency_change_ms
+                    .map_or_else(dash, units::milliseconds_change),
                 way.drop_change.map_or_else(dash, units::percent_change),
                 escape(&way.remark),
             ]
@@ -177,11 +236,22 @@ impl Brief {
         let provenance = &evidence.provenance;
         let (source, machine) = (&provenance.source, &provenance.machine);
         self.heading("Provenance");
-        let commit = provenance.commit.as_ref().map(|commit| format!(" ({commit})")).unwrap_or_default();
+        let commit = provenance
+            .commit
+            .as_ref()
+            .map(|commit| format!(" ({commit})"))
+            .unwrap_or_default();
         let data: Vec<String> = provenance
             .data_sets
             .iter()
-            .map(|data| format!("{} {}: {} samples", data.role, data.name, units::count(data.samples)))
+            .map(|data| {
+                format!(
+                    "{} {}: {} samples",
+                    data.role,
+                    data.name,
+                    units::count(data.samples)
+                )
+            })
             .collect();
         let lines = [
             format!(
@@ -197,8 +267,18 @@ impl Brief {
                 "Machine: {}, {} cores, {}, {}; {} threads",
                 machine.cpu, machine.cores, machine.instruction_set, machine.kernel, provenance.threads
             ),
-            format!("Tool: Locket {}{commit}, {}, seed {}", provenance.tool_version, provenance.date, provenance.seed),
-            format!("Data: {}", if data.is_empty() { "none".to_owned() } else { data.join("; ") }),
+            format!(
+                "Tool: Locket {}{commit}, {}, seed {}",
+                provenance.tool_version, provenance.date, provenance.seed
+            ),
+            format!(
+                "Data: {}",
+                if data.is_empty() {
+                    "none".to_owned()
+                } else {
+                    data.join("; ")
+                }
+            ),
             format!("Command: {}", provenance.command_line),
         ];
         for line in lines {
@@ -214,22 +294,37 @@ fn gauge_row(limit: Limit, gauge: &Gauge) -> Vec<String> {
         GaugeState::Unproven => "not proven",
         GaugeState::Exceeded => "exceeded",
     };
-    let what = if gauge.bound.is_some() { &gauge.bound_name } else { &gauge.value_name };
+    let what = if gauge.bound.is_some() {
+        &gauge.bound_name
+    } else {
+        &gauge.value_name
+    };
     vec![
         prose::capitalise(limit.word()),
-        gauge.limit.map_or(units::NONE.to_owned(), |most| prose::limit_text(limit, most)),
-        format!("{} ({})", prose::in_unit(limit, gauge.judged()), gauge.kind.word()),
-        gauge.margin().map_or(units::NONE.to_owned(), |margin| prose::in_unit(limit, margin)),
+        gauge
+            .limit
+            .map_or(units::NONE.to_owned(), |most| prose::limit_text(limit, most)),
+        format!(
+            "{} ({})",
+            prose::in_unit(limit, gauge.judged()),
+            gauge.kind.word()
+        ),
+        gauge
+            .margin()
+            .map_or(units::NONE.to_owned(), |margin| prose::in_unit(limit, margin)),
         state.to_owned(),
         escape(what),
     ]
 }
 
-fn step_row(step: &Step) -> Vec<String> {
+fn step_row(step: &Step, packaged: Option<&Step>) -> Vec<String> {
     let bytes = |figure: Option<Figure<u64>>| maybe(figure, units::bytes);
     let time = |figure: Option<Figure<f64>>| maybe(figure, units::milliseconds);
     let decision = match &step.decision {
         Decision::Source => String::new(),
+        Decision::Accepted if packaged.is_some_and(|packaged| std::ptr::eq(packaged, step)) => {
+            "packaged".to_owned()
+        }
         Decision::Accepted => "accepted".to_owned(),
         Decision::Refused { reason } => format!("refused: {}", escape(reason)),
     };
@@ -250,7 +345,17 @@ fn maybe<T>(value: Option<Figure<T>>, text: impl Fn(T) -> String) -> String {
 }
 
 fn interval(drop: Interval) -> String {
-    format!("{} ({} to {})", units::percent(drop.estimate), units::percent(drop.lower), units::percent(drop.upper))
+    let [estimate, lower, upper] = [drop.estimate, drop.lower, drop.upper].map(units::percent);
+    format!("{estimate} ({lower} to {upper}){}", kind_remark(drop.kind))
+}
+
+/// What a figure says about itself unless it was measured.
+fn kind_remark(kind: Kind) -> String {
+    if kind == Kind::Measured {
+        String::new()
+    } else {
+        format!(" ({})", kind.word())
+    }
 }
 
 /// Each code once with how often it stands, in order of severity.
@@ -264,8 +369,10 @@ fn diagnostic_codes(evidence: &Evidence) -> String {
         }
     }
     counts.sort();
-    let texts: Vec<String> =
-        counts.iter().map(|((severity, code), count)| format!("{} {code} × {count}", severity.word())).collect();
+    let texts: Vec<String> = counts
+        .iter()
+        .map(|((severity, code), count)| format!("{} {code} × {count}", severity.word()))
+        .collect();
     format!("{}.", texts.join(", "))
 }
 
@@ -273,7 +380,10 @@ fn diagnostic_codes(evidence: &Evidence) -> String {
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in crate::table::printable(text).chars() {
-        if matches!(character, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '&' | '~' | '!') {
+        if matches!(
+            character,
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '&' | '~' | '!'
+        ) {
             escaped.push('\\');
         }
         escaped.push(character);

@@ -30,7 +30,11 @@ pub(crate) fn verdict_sentence(verdict: Option<&Verdict>, gauges: &Gauges) -> St
         },
         Some(Verdict::Unproven { shortfalls }) => format!(
             "No limit is seen to be exceeded, but the data cannot support the claim for {}.",
-            join(shortfalls.iter().map(|shortfall| shortfall.limit.word().to_owned()))
+            join(
+                shortfalls
+                    .iter()
+                    .map(|shortfall| shortfall.limit.word().to_owned())
+            )
         ),
         Some(Verdict::Infeasible { shortfalls }) => {
             let missed = join(shortfalls.iter().map(missed_limit));
@@ -45,7 +49,11 @@ pub(crate) fn verdict_sentence(verdict: Option<&Verdict>, gauges: &Gauges) -> St
 }
 
 fn missed_limit(shortfall: &Shortfall) -> String {
-    format!("the {} limit by {}", shortfall.limit.word(), in_unit(shortfall.limit, shortfall.excess))
+    format!(
+        "the {} limit by {}",
+        shortfall.limit.word(),
+        in_unit(shortfall.limit, shortfall.excess)
+    )
 }
 
 /// The mission's sentence: sizes, latencies and accuracy from the source to what was packaged. `None` without steps.
@@ -55,22 +63,37 @@ pub(crate) fn headline(evidence: &Evidence) -> Option<String> {
     if source == packaged {
         return None;
     }
-    let parts: Vec<String> =
-        [size_chain(evidence, source), latency_change(source, packaged), accuracy_clause(evidence, packaged)]
-            .into_iter()
-            .flatten()
-            .collect();
-    if parts.is_empty() { None } else { Some(format!("{}.", capitalise(&parts.join("; ")))) }
+    let parts: Vec<String> = [
+        size_chain(evidence, source),
+        latency_change(source, packaged),
+        accuracy_clause(evidence, packaged),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() {
+        None
+    } else {
+        Some(format!("{}.", capitalise(&parts.join("; "))))
+    }
 }
 
 fn size_chain(evidence: &Evidence, source: &Step) -> Option<String> {
     let first = source.package_bytes?;
     let mut text = figure(first, units::bytes);
     let mut count = 0;
-    for step in evidence.steps.iter().filter(|step| step.decision == Decision::Accepted) {
+    for step in evidence
+        .steps
+        .iter()
+        .filter(|step| step.decision == Decision::Accepted)
+    {
         let Some(size) = step.package_bytes else { continue };
         let lead = if count == 0 { " down to " } else { ", to " };
-        text.push_str(&format!("{lead}{} by {}", figure(size, units::bytes), uncapitalise(&step.name)));
+        text.push_str(&format!(
+            "{lead}{} by {}",
+            figure(size, units::bytes),
+            uncapitalise(&step.name)
+        ));
         count += 1;
     }
     (count > 0).then_some(text)
@@ -81,7 +104,11 @@ fn latency_change(source: &Step, packaged: &Step) -> Option<String> {
         (Some(before), Some(after)) => ("p99 latency", before, after),
         _ => ("median latency", source.latency_p50_ms?, packaged.latency_p50_ms?),
     };
-    Some(format!("{name} {} to {}", figure(before, units::milliseconds), figure(after, units::milliseconds)))
+    Some(format!(
+        "{name} {} to {}",
+        figure(before, units::milliseconds),
+        figure(after, units::milliseconds)
+    ))
 }
 
 fn accuracy_clause(evidence: &Evidence, packaged: &Step) -> Option<String> {
@@ -94,7 +121,9 @@ fn accuracy_clause(evidence: &Evidence, packaged: &Step) -> Option<String> {
         });
     }
     let drop = packaged.drop?;
-    drop.estimate.is_finite().then(|| format!("top-1 {}", relation(drop.estimate)))
+    drop.estimate
+        .is_finite()
+        .then(|| format!("top-1 {}", relation(drop.estimate)))
 }
 
 fn relation(drop: f64) -> String {
@@ -105,15 +134,25 @@ fn relation(drop: f64) -> String {
     }
 }
 
-/// What was asked for, in one line: `8.0 MB, 25.0 ms of the 33.3 ms frame, accuracy drop at most 0.7 %`.
+/// What was asked for, in one line: `at most 8 MB of memory, 25 ms of the 33.3 ms frame, accuracy drop at most
+/// 0.7 %`.
 pub(crate) fn budgets_line(budgets: &Budgets) -> Option<String> {
-    let memory = budgets.memory_bytes.map(|limit| format!("at most {} of memory", units::bytes(limit)));
+    let memory = budgets
+        .memory_bytes
+        .map(|limit| format!("at most {} of memory", units::bytes_limit(limit)));
     let latency = budgets.latency_ms.map(|limit| match budgets.frame_ms {
-        Some(frame) => format!("{} of the {} frame", units::milliseconds(limit), units::milliseconds(frame)),
-        None => format!("{} per inference", units::milliseconds(limit)),
+        Some(frame) => {
+            format!(
+                "{} of the {} frame",
+                units::milliseconds_limit(limit),
+                units::milliseconds_limit(frame)
+            )
+        }
+        None => format!("{} per inference", units::milliseconds_limit(limit)),
     });
-    let drop =
-        budgets.max_drop.map(|limit| format!("accuracy drop at most {}", units::percent_limit(limit)));
+    let drop = budgets
+        .max_drop
+        .map(|limit| format!("accuracy drop at most {}", units::percent_limit(limit)));
     let parts: Vec<String> = [memory, latency, drop].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -124,19 +163,37 @@ pub(crate) fn gauge_sentence(limit: Limit, gauge: &Gauge) -> String {
         return sentence.clone();
     }
     let text = |value: f64| in_unit(limit, value);
-    let name = if gauge.value_name.is_empty() { "value" } else { &gauge.value_name };
-    let kind = if gauge.kind == Kind::Modelled { " (modelled)" } else { "" };
+    let name = if gauge.value_name.is_empty() {
+        "value"
+    } else {
+        &gauge.value_name
+    };
+    let kind = if gauge.kind == Kind::Modelled {
+        " (modelled)"
+    } else {
+        ""
+    };
     let value = format!("{} {}{kind}", capitalise(name), text(gauge.value));
     let bound = gauge.bound.map(|bound| {
-        let name = if gauge.bound_name.is_empty() { "bound" } else { &gauge.bound_name };
+        let name = if gauge.bound_name.is_empty() {
+            "bound"
+        } else {
+            &gauge.bound_name
+        };
         format!("; {name} {}", text(bound))
     });
     let bound = bound.unwrap_or_default();
-    let (Some(most), Some(margin)) = (gauge.limit, gauge.margin()) else { return format!("{value}{bound}. No limit was set.") };
+    let (Some(most), Some(margin)) = (gauge.limit, gauge.margin()) else {
+        return format!("{value}{bound}. No limit was set.");
+    };
     match gauge.state() {
         GaugeState::Met => format!("{value}{bound}. {} to spare.", capitalise(&text(margin))),
         GaugeState::Unproven => {
-            format!("{value} is within {}{bound} is {} beyond it.", limit_text(limit, most), text(-margin))
+            format!(
+                "{value} is within {}{bound} is {} beyond it.",
+                limit_text(limit, most),
+                text(-margin)
+            )
         }
         GaugeState::Free | GaugeState::Exceeded if !gauge.judged().is_finite() => {
             "The value is not known, so the limit cannot be claimed.".to_owned()
@@ -163,30 +220,36 @@ pub(crate) fn in_unit(limit: Limit, value: f64) -> String {
 pub(crate) fn limit_text(limit: Limit, value: f64) -> String {
     match limit {
         Limit::Accuracy => units::percent_limit(value),
-        Limit::Memory | Limit::Latency => in_unit(limit, value),
+        Limit::Latency => units::milliseconds_limit(value),
+        Limit::Memory if value >= 0.0 => units::bytes_limit(value.round() as u64),
+        Limit::Memory => units::NONE.to_owned(),
     }
 }
 
 /// What the number of runs allows to say about overruns.
 pub(crate) fn overrun_sentence(run: &LatencyRun, budget_ms: Option<f64>) -> String {
     let runs = units::count(run.runs);
-    let Some(budget) = budget_ms.map(units::milliseconds) else {
+    let Some(budget) = budget_ms.map(units::milliseconds_limit) else {
         return format!("{runs} runs; no latency limit was set.");
     };
     if run.runs == 0 {
         return format!("There was no run, so nothing can be said about the {budget} limit.");
     }
-    match run.overrun_bound() {
+    let found = if run.overruns == 0 {
+        format!("None of {runs} runs took longer than {budget}")
+    } else {
+        let share = units::chance(run.overruns as f64 / run.runs as f64);
+        format!(
+            "{} of {runs} runs ({share}) took longer than {budget}",
+            units::count(run.overruns)
+        )
+    };
+    match run.overrun_bound {
         Some(bound) => format!(
-            "None of {runs} runs took longer than {budget}: with 95 % confidence, the chance of an overrun is at most {}, \
-             under the conditions of the measurement.",
+            "{found}: with 95 % confidence, the chance of an overrun is at most {}, under the conditions of the measurement.",
             units::chance(bound)
         ),
-        None => format!(
-            "{} of {runs} runs ({}) took longer than {budget}.",
-            units::count(run.overruns),
-            units::chance(run.overruns as f64 / run.runs as f64)
-        ),
+        None => format!("{found}."),
     }
 }
 
@@ -229,14 +292,26 @@ pub(crate) fn memory_sentence(memory: &MemoryTimeline, budget_bytes: Option<u64>
         units::bytes(memory.arena_bytes)
     );
     if let Some((index, point)) = memory.peak_point() {
-        text.push_str(&format!(", fullest at operator {} ({})", index + 1, point.operator));
+        text.push_str(&format!(
+            ", fullest at operator {} ({})",
+            index + 1,
+            point.operator
+        ));
     }
     text.push('.');
     if let Some(budget) = budget_bytes {
         text.push_str(&if peak <= budget {
-            format!(" {} of the {} budget are free.", units::bytes(budget - peak), units::bytes(budget))
+            format!(
+                " {} of the {} budget are free.",
+                units::bytes(budget - peak),
+                units::bytes_limit(budget)
+            )
         } else {
-            format!(" That is {} over the {} budget.", units::bytes(peak - budget), units::bytes(budget))
+            format!(
+                " That is {} over the {} budget.",
+                units::bytes(peak - budget),
+                units::bytes_limit(budget)
+            )
         });
     }
     text
@@ -244,7 +319,11 @@ pub(crate) fn memory_sentence(memory: &MemoryTimeline, budget_bytes: Option<u64>
 
 /// Where the time goes, in words.
 pub(crate) fn profile_sentence(profile: &Profile) -> String {
-    let mut order: Vec<f64> = profile.operators.iter().map(|operator| profile.share(operator)).collect();
+    let mut order: Vec<f64> = profile
+        .operators
+        .iter()
+        .map(|operator| profile.share(operator))
+        .collect();
     order.sort_by(|left, right| right.total_cmp(left));
     let top: f64 = order.iter().take(3).sum();
     let mut text = format!(
@@ -255,12 +334,18 @@ pub(crate) fn profile_sentence(profile: &Profile) -> String {
     if order.len() > 3 {
         text.push_str(&format!("; the three slowest take {} of it", units::share(top)));
     }
+    if profile.kind == Kind::Modelled {
+        text.push_str(" (modelled)");
+    }
     text.push('.');
     if profile.runs > 0 {
         text.push_str(&format!(" Medians of {} runs.", units::count(profile.runs)));
     }
     if let Some(usage) = profile.cpu_usage.filter(|usage| usage.is_finite()) {
-        text.push_str(&format!(" Processor time is {} times wall time.", units::significant(usage)));
+        text.push_str(&format!(
+            " Processor time is {} times wall time.",
+            units::significant(usage)
+        ));
     }
     text
 }
@@ -298,7 +383,9 @@ fn uncapitalise(text: &str) -> String {
     let mut characters = text.chars();
     match (characters.next(), characters.clone().next()) {
         // W8A8 and INT4 stay as they are: only a capital before a small letter is the start of a sentence.
-        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(characters).collect(),
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(characters).collect()
+        }
         _ => text.to_owned(),
     }
 }

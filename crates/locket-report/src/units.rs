@@ -69,11 +69,17 @@ pub fn percent_change(change: f64) -> String {
 
 /// A limit given by a person, as short as it can be said: `0.7 %`.
 pub fn percent_limit(fraction: f64) -> String {
-    let long = percentage(fraction, 3);
-    match long.strip_suffix(" %") {
-        Some(number) => format!("{} %", number.trim_end_matches('0').trim_end_matches('.')),
-        None => long,
-    }
+    short_limit(&percentage(fraction, 3))
+}
+
+/// A limit in milliseconds, as short as it can be said: `25 ms`, `33.3 ms`.
+pub fn milliseconds_limit(limit_ms: f64) -> String {
+    short_limit(&milliseconds(limit_ms))
+}
+
+/// A limit in bytes, as short as it can be said: `8 MB`.
+pub fn bytes_limit(limit: u64) -> String {
+    short_limit(&bytes(limit))
 }
 
 /// A share of a whole with one decimal: `42.0 %`.
@@ -125,13 +131,16 @@ pub fn short_count(value: u64) -> String {
     }
 }
 
-/// A number with three significant digits and never an exponent; whole numbers from 100 on.
+/// A number with three significant digits, whole from 100 on, and without an exponent up to 10^15.
 pub fn significant(value: f64) -> String {
     if !value.is_finite() {
         return NONE.to_owned();
     }
     if value == 0.0 {
         return "0".to_owned();
+    }
+    if value.abs() >= 1e15 {
+        return format!("{value:.2e}");
     }
     // Rounded to three digits first, so that 9.996 counts as 10.0 and not as 10.00.
     let magnitude = value.abs().log10().floor();
@@ -203,6 +212,9 @@ fn percentage(fraction: f64, decimals: usize) -> String {
     if !fraction.is_finite() {
         return NONE.to_owned();
     }
+    if fraction.abs() >= 1e15 {
+        return format!("{:.2e} %", fraction * 100.0).replace('-', "−");
+    }
     let text = format!("{:.decimals$}", fraction * 100.0);
     // A drop that rounds to nothing is neither a gain nor a loss.
     let is_zero = text.chars().all(|character| matches!(character, '-' | '0' | '.'));
@@ -215,6 +227,16 @@ fn percentage(fraction: f64, decimals: usize) -> String {
         }
         .replace('-', "−")
     )
+}
+
+/// Drops the zeros behind the decimal point that a person would not say.
+fn short_limit(text: &str) -> String {
+    match text.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => text.to_owned(),
+    }
 }
 
 fn signed(order: std::cmp::Ordering, magnitude: &str) -> String {
@@ -288,6 +310,14 @@ mod tests {
         assert_eq!(percent(f64::NAN), "–");
         assert_eq!(percent_limit(0.007), "0.7 %");
         assert_eq!(percent_limit(0.01), "1 %");
+        assert_eq!(
+            [milliseconds_limit(25.0), milliseconds_limit(100.0 / 3.0)],
+            ["25 ms", "33.3 ms"]
+        );
+        assert_eq!(
+            [milliseconds_limit(100.0), bytes_limit(8_000_000)],
+            ["100 ms", "8 MB"]
+        );
         assert_eq!(share(0.42), "42.0 %");
         assert_eq!(percent_change(0.002), "+0.20 %");
     }

@@ -20,8 +20,11 @@ pub(crate) fn draw(certificate: &Certificate) -> Markup {
                   The claim holds if the bar ends inside the shaded region.",
     };
     figure(&caption, |size| {
-        let (drop, upper, allowed) =
-            (certificate.drop * 100.0, certificate.upper_bound * 100.0, certificate.max_drop * 100.0);
+        let (drop, upper, allowed) = (
+            certificate.drop * 100.0,
+            certificate.upper_bound * 100.0,
+            certificate.max_drop * 100.0,
+        );
         let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
         let low = finite(drop).min(0.0) - 0.12 * finite(allowed).abs().max(0.1);
         let high = finite(allowed).max(finite(upper)).max(finite(drop));

@@ -1,121 +1,196 @@
-//! Latency distributions, one row per variant on one time axis, with the budget as a line across all of them.
+//! Latency: the distribution of one variant under its limit, and all variants as bands on one axis.
 
 use maud::{Markup, html};
 
 use super::{Caption, Drawing, Scale, Size, figure, horizontal_axis, px, spread, text_width, tick_text};
 use crate::evidence::LatencyRun;
-use crate::{prose, units};
+use crate::{prose, table, units};
 
 const LEFT: f64 = 52.0;
-const TOP: f64 = 22.0;
-const ROW: f64 = 132.0;
+const TOP: f64 = 54.0;
 /// Height of the tallest bin.
-const BARS: f64 = 66.0;
+const BARS: f64 = 120.0;
 /// A time axis that spans more than this factor is logarithmic.
 const LOGARITHMIC_FROM: f64 = 12.0;
 /// A non-empty bin is drawn at least this high, so that no run is invisible.
 const LEAST_BAR: f64 = 1.5;
+/// Height of one variant among the bands.
+const BAND: f64 = 44.0;
 
-/// The figure; `budget_ms` is the limit on every run.
-pub(crate) fn draw(runs: &[LatencyRun], budget_ms: Option<f64>) -> Markup {
-    let budget_ms = budget_ms.filter(|budget| budget.is_finite() && *budget > 0.0);
-    let description: Vec<String> = runs
-        .iter()
-        .map(|run| {
-            format!(
-                "{}: median {}, 99th percentile {}, longest {}.",
-                run.label,
-                units::milliseconds(run.p50_ms),
-                units::milliseconds(run.p99_ms),
-                units::milliseconds(run.max_ms)
-            )
-        })
-        .collect();
-    let last = runs.last().map(|run| prose::overrun_sentence(run, budget_ms)).unwrap_or_default();
+/// The distribution of one variant; `budget_ms` is the limit on every run.
+pub(crate) fn distribution(run: &LatencyRun, budget_ms: Option<f64>) -> Markup {
+    let budget_ms = usable(budget_ms);
     let caption = Caption {
         id: "latency",
-        title: "Latency distributions",
-        description: &description.join(" "),
+        title: &format!("Latency distribution, {}", run.label),
+        description: &format!(
+            "Median {}, 99th percentile {}, longest {}.",
+            units::milliseconds(run.p50_ms),
+            units::milliseconds(run.p99_ms),
+            units::milliseconds(run.max_ms)
+        ),
         reading: &format!(
-            "Each bar is the share of runs of that duration; the thin foot to the right is the tail, down to single runs. {last}"
+            "{}. Each bar is the share of runs of that duration; the thin foot to the right is the tail, down to single runs. {}",
+            run.label,
+            prose::overrun_sentence(run, budget_ms)
         ),
     };
-    figure(&caption, |size| drawing(runs, budget_ms, size))
+    figure(&caption, |size| histogram(run, budget_ms, size))
 }
 
-fn drawing(runs: &[LatencyRun], budget_ms: Option<f64>, size: Size) -> Drawing {
+/// Every variant as a band from its median to its 99th percentile, with a line to its longest run.
+pub(crate) fn bands(runs: &[LatencyRun], budget_ms: Option<f64>) -> Markup {
+    let budget_ms = usable(budget_ms);
+    let names: Vec<&str> = runs.iter().map(|run| run.label.as_str()).collect();
+    let caption = Caption {
+        id: "latency-bands",
+        title: "Latency of all variants",
+        description: &format!(
+            "{} on one axis; the figures are in the table below.",
+            names.join(", ")
+        ),
+        reading: "Each band reaches from the median to the 99th percentile, its line on to the longest run.",
+    };
+    figure(&caption, |size| band_drawing(runs, budget_ms, size))
+}
+
+fn usable(budget_ms: Option<f64>) -> Option<f64> {
+    budget_ms.filter(|budget| budget.is_finite() && *budget > 0.0)
+}
+
+fn histogram(run: &LatencyRun, budget_ms: Option<f64>, size: Size) -> Drawing {
     let right = size.width() - 14.0;
-    let (scale, axis_title) = time_scale(runs, budget_ms, right);
-    let foot = TOP + ROW * runs.len() as f64;
+    let base = TOP + BARS;
+    let (scale, axis_title) = time_scale(run, budget_ms, right);
+    let bins: Vec<(f64, f64, u64)> = run.histogram.bins().collect();
+    let total = bins
+        .iter()
+        .fold(0_u64, |sum, bin| sum.saturating_add(bin.2))
+        .max(1) as f64;
+    let unit_ms = median_width(&bins);
+    // Bins may differ in width, so a bar's height is a density, told as the share in a bin of the usual width.
+    let density = |low: f64, high: f64, count: u64| count as f64 / total * unit_ms / (high - low) * 100.0;
+    let tallest = bins
+        .iter()
+        .map(|&(low, high, count)| density(low, high, count))
+        .fold(0.0, f64::max);
+    let heights = Scale::linear(0.0, tallest, base, TOP);
     let body = html! {
-        @for (index, run) in runs.iter().enumerate() {
-            (row(run, TOP + ROW * index as f64, &scale, right))
+        (super::vertical_axis(&heights, LEFT, right, &format!("% of runs per {}", units::milliseconds(unit_ms)), 3, tick_text))
+        @for &(low, high, count) in bins.iter().filter(|bin| bin.2 > 0) {
+            @let (from, to) = (scale.at(low), scale.at(high));
+            @let top = heights.at(density(low, high, count)).min(base - LEAST_BAR);
+            rect.bar x=(px(from)) y=(px(top)) width=(px((to - from - 0.5).max(0.7))) height=(px(base - top)) {
+                title { (units::count(count)) " runs from " (units::milliseconds(low)) " to " (units::milliseconds(high)) }
+            }
         }
-        @if let Some(budget) = budget_ms {
-            @let x = scale.at(budget);
-            @let text = format!("limit {}", units::milliseconds(budget));
-            line.limit x1=(px(x)) x2=(px(x)) y1=(px(TOP - 4.0)) y2=(px(foot)) {}
-            text.tick.limit-text x=(px(x.clamp(LEFT, right - text_width(&text) / 2.0))) y=(px(TOP - 9.0)) text-anchor="middle" { (text) }
-        }
-        (horizontal_axis(&scale, foot, axis_title, tick_text))
+        (marks(run, &scale, budget_ms, right))
+        (horizontal_axis(&scale, base, axis_title, tick_text))
     };
-    Drawing { height: foot + 42.0, body }
+    Drawing {
+        height: base + 42.0,
+        body,
+    }
 }
 
-fn time_scale(runs: &[LatencyRun], budget_ms: Option<f64>, right: f64) -> (Scale, &'static str) {
-    let positive = |values: Vec<f64>| values.into_iter().filter(|value| value.is_finite() && *value > 0.0);
-    let ends = |run: &LatencyRun| {
-        let mut ends = vec![run.p50_ms, run.p99_ms, run.max_ms];
-        ends.extend(run.histogram.bins().flat_map(|(low, high, _)| [low, high]));
-        ends
+/// The quantiles and the limit, named on one line above the bars.
+fn marks(run: &LatencyRun, scale: &Scale, budget_ms: Option<f64>, right: f64) -> Markup {
+    let base = TOP + BARS;
+    let quantiles = [
+        ("p50", Some(run.p50_ms)),
+        ("p99", Some(run.p99_ms)),
+        ("max", Some(run.max_ms)),
+    ];
+    let marks: Vec<(f64, String, bool)> = quantiles
+        .into_iter()
+        .map(|(name, value)| (name, value, false))
+        .chain([("limit", budget_ms, true)])
+        .filter_map(|(name, value, is_limit)| {
+            let value = value.filter(|value| value.is_finite())?;
+            let text = if is_limit {
+                units::milliseconds_limit(value)
+            } else {
+                units::milliseconds(value)
+            };
+            Some((scale.at(value), format!("{name} {text}"), is_limit))
+        })
+        .collect();
+    let wanted: Vec<(f64, f64)> = marks.iter().map(|(x, text, _)| (*x, text_width(text))).collect();
+    let centres = spread(&wanted, 0.0, right + 14.0);
+    html! {
+        @for ((x, text, is_limit), centre) in marks.iter().zip(&centres) {
+            @let line = if *is_limit { "limit" } else { "leader" };
+            line.(line) x1=(px(*x)) x2=(px(*x)) y1=(px(TOP - 8.0)) y2=(px(base)) {}
+            path.(format!("{line} open")) d={ "M" (px(*x)) " " (px(TOP - 8.0)) "L" (px(*centre)) " " (px(TOP - 15.0)) } {}
+            text.tick.limit-text[*is_limit] x=(px(*centre)) y=(px(TOP - 19.0)) text-anchor="middle" { (text) }
+        }
+    }
+}
+
+fn time_scale(run: &LatencyRun, budget_ms: Option<f64>, right: f64) -> (Scale, &'static str) {
+    let values = || {
+        let ends = [run.p50_ms, run.p99_ms, run.max_ms];
+        let edges = run.histogram.bins().flat_map(|(low, high, _)| [low, high]);
+        ends.into_iter()
+            .chain(edges)
+            .chain(budget_ms)
+            .filter(|value| value.is_finite() && *value > 0.0)
     };
-    let values = || runs.iter().flat_map(|run| positive(ends(run))).chain(budget_ms);
     let low = values().fold(f64::INFINITY, f64::min);
     let high = values().fold(0.0, f64::max);
     if low.is_finite() && high > low * LOGARITHMIC_FROM {
-        (Scale::logarithmic(low * 0.9, high * 1.1, LEFT, right), "milliseconds (logarithmic)")
+        (
+            Scale::logarithmic(low * 0.9, high * 1.1, LEFT, right),
+            "milliseconds (logarithmic)",
+        )
     } else if low.is_finite() {
         let pad = (high - low).max(high * 0.02) * 0.06;
-        (Scale::linear((low - pad).max(0.0), high + pad, LEFT, right), "milliseconds")
+        (
+            Scale::linear((low - pad).max(0.0), high + pad, LEFT, right),
+            "milliseconds",
+        )
     } else {
         (Scale::linear(0.0, 1.0, LEFT, right), "milliseconds")
     }
 }
 
-fn row(run: &LatencyRun, top: f64, scale: &Scale, right: f64) -> Markup {
-    let base = top + ROW - 18.0;
-    let bins: Vec<(f64, f64, u64)> = run.histogram.bins().collect();
-    let total = bins.iter().fold(0_u64, |sum, bin| sum.saturating_add(bin.2)).max(1) as f64;
-    let unit_ms = median_width(&bins);
-    // Bins may differ in width, so a bar's height is a density, told as the share in a bin of the usual width.
-    let density = |low: f64, high: f64, count: u64| count as f64 / total * unit_ms / (high - low);
-    let tallest = bins.iter().map(|&(low, high, count)| density(low, high, count)).fold(0.0, f64::max);
-    let heights = Scale::linear(0.0, tallest, 0.0, BARS);
-    let marks = [("p50", run.p50_ms), ("p99", run.p99_ms), ("max", run.max_ms)];
-    let marks: Vec<(f64, String)> = marks
-        .into_iter()
-        .filter(|(_, value)| value.is_finite())
-        .map(|(name, value)| (scale.at(value), format!("{name} {}", units::significant(value))))
-        .collect();
-    let wanted: Vec<(f64, f64)> = marks.iter().map(|(x, text)| (*x, text_width(text))).collect();
-    let centres = spread(&wanted, LEFT, right);
+fn band_drawing(runs: &[LatencyRun], budget_ms: Option<f64>, size: Size) -> Drawing {
+    let right = size.width() - 14.0;
+    let highest = runs
+        .iter()
+        .map(|run| run.max_ms)
+        .chain(budget_ms)
+        .filter(|value| value.is_finite())
+        .fold(0.0, f64::max);
+    // From zero, so that the lengths compare as the durations do.
+    let scale = Scale::linear(0.0, highest * 1.05, LEFT, right);
+    let foot = BAND * runs.len() as f64 + 8.0;
+    let body = html! {
+        @if let Some(budget) = budget_ms {
+            line.limit x1=(px(scale.at(budget))) x2=(px(scale.at(budget))) y1="4" y2=(px(foot)) {}
+        }
+        @for (index, run) in runs.iter().enumerate() {
+            (band(run, &scale, BAND * index as f64 + 8.0))
+        }
+        (horizontal_axis(&scale, foot, "milliseconds", tick_text))
+    };
+    Drawing {
+        height: foot + 42.0,
+        body,
+    }
+}
+
+fn band(run: &LatencyRun, scale: &Scale, top: f64) -> Markup {
+    let shortest = run.histogram.bins().next().map_or(run.p50_ms, |bin| bin.0);
+    let [least, median, most, longest] =
+        [shortest, run.p50_ms, run.p99_ms, run.max_ms].map(|value| scale.at(value));
+    let middle = top + 27.0;
     html! {
-        text.label x=(px(LEFT)) y=(px(top + 12.0)) { (crate::table::shorten(&run.label, 40)) }
-        line.axis x1=(px(LEFT)) x2=(px(right)) y1=(px(base)) y2=(px(base)) {}
-        @if tallest > 0.0 {
-            text.tick x=(px(LEFT - 6.0)) y=(px(base - BARS + 4.0)) text-anchor="end" { (units::share(tallest).replace(".0 ", " ")) }
-            text.tick x=(px(LEFT - 6.0)) y=(px(base)) text-anchor="end" { "0" }
-        }
-        @for &(low, high, count) in bins.iter().filter(|bin| bin.2 > 0) {
-            @let (from, to) = (scale.at(low), scale.at(high));
-            @let height = heights.at(density(low, high, count)).max(LEAST_BAR);
-            rect.bar x=(px(from)) y=(px(base - height)) width=(px((to - from - 0.5).max(0.7))) height=(px(height)) {
-                title { (units::count(count)) " runs from " (units::milliseconds(low)) " to " (units::milliseconds(high)) }
-            }
-        }
-        @for ((x, text), centre) in marks.iter().zip(&centres) {
-            path.leader d={ "M" (px(*x)) " " (px(base)) "V" (px(base - BARS - 4.0)) "L" (px(*centre)) " " (px(base - BARS - 10.0)) } {}
-            text.tick x=(px(*centre)) y=(px(base - BARS - 14.0)) text-anchor="middle" { (text) }
+        text.label x=(px(LEFT)) y=(px(top + 12.0)) { (table::shorten(&run.label, 40)) }
+        line.thin x1=(px(least)) x2=(px(longest)) y1=(px(middle)) y2=(px(middle)) {}
+        line.thin x1=(px(longest)) x2=(px(longest)) y1=(px(middle - 4.0)) y2=(px(middle + 4.0)) {}
+        rect.bar x=(px(median)) y=(px(middle - 5.0)) width=(px((most - median).max(2.0))) height="10" {
+            title { "p50 " (units::milliseconds(run.p50_ms)) ", p99 " (units::milliseconds(run.p99_ms)) }
         }
     }
 }

@@ -1,15 +1,21 @@
 //! Memory over time: weights, activations and scratch stacked, operator by operator, under the arena's peak and the
 //! budget.
 
+use std::fmt::Write as _;
+
 use maud::{Markup, html};
 
-use super::{Caption, Drawing, Scale, Size, figure, horizontal_axis, path, px, text_width, tick_text, vertical_axis};
+use super::{
+    Caption, Drawing, Scale, Size, figure, horizontal_axis, px, text_width, tick_text, vertical_axis,
+};
 use crate::evidence::{MemoryPoint, MemoryTimeline};
 use crate::units::{self, ByteScale};
 use crate::{prose, table};
 
 const LEFT: f64 = 52.0;
-const TOP: f64 = 34.0;
+const TOP: f64 = 40.0;
+/// Baseline of the labels above the drawing.
+const LABELS: f64 = 12.0;
 const HEIGHT: f64 = 230.0;
 /// More operators than this are merged, the largest of neighbours standing for all, so that no peak is lost.
 const MOST_COLUMNS: usize = 400;
@@ -41,26 +47,46 @@ fn drawing(memory: &MemoryTimeline, budget_bytes: Option<u64>, size: Size) -> Dr
     let vertical = Scale::linear(0.0, highest, TOP + HEIGHT, TOP);
     let count = memory.points.len().max(1);
     let horizontal = Scale::linear(0.5, count as f64 + 0.5, LEFT, right);
-    let layers = layers(memory);
+    let columns = columns(&memory.points);
     let axis_title = format!("{} alive", unit.unit);
+    let beyond = budget_bytes.filter(|&bytes| bytes > 0 && budget.is_none());
+    let beyond = beyond
+        .map(|bytes| format!("limit {} ↑", units::bytes_limit(bytes)))
+        .unwrap_or_default();
+    let arena_text = format!("weights + arena {}", units::bytes(peak));
+    // The name stands where the peak does not.
+    let peak_is_left = memory.peak_point().is_some_and(|(index, _)| index * 2 < count);
+    let arena_y = vertical.at(in_unit(peak));
+    let near_limit = budget.is_some_and(|budget| (vertical.at(in_unit(budget)) - arena_y).abs() < 18.0);
+    let room = if near_limit { 110.0 } else { 4.0 };
+    let arena_left = if peak_is_left {
+        right - text_width(&arena_text) - room
+    } else {
+        LEFT + 4.0
+    };
     let body = html! {
         (vertical_axis(&vertical, LEFT, right, &axis_title, 5, tick_text))
-        @for (class, name, tops, bottoms) in &layers {
-            path.area.(*class) d=(area(tops, bottoms, &horizontal, |bytes| vertical.at(in_unit(bytes)))) {
-                title { (*name) }
-            }
+        @for (class, name, height) in LAYERS {
+            @let tops: Vec<(f64, f64, u64)> = columns
+                .iter()
+                .map(|(from, to, point)| (*from, *to, memory.weight_bytes.saturating_add(height(point))))
+                .collect();
+            path.(class) d=(silhouette(&tops, &horizontal, |bytes| vertical.at(in_unit(bytes)))) { title { (name) } }
         }
-        (peak_mark(memory, &horizontal, &vertical, in_unit, right))
-        (level("planned", &format!("weights + arena {}", units::bytes(peak)), vertical.at(in_unit(peak)), right, LEFT + 4.0, false))
+        (level("planned", &arena_text, arena_y, right, arena_left, false))
         @if let Some(budget) = budget {
-            @let text = format!("limit {}", units::bytes(budget));
+            @let text = format!("limit {}", units::bytes_limit(budget));
             (level("limit", &text, vertical.at(in_unit(budget)), right, right - text_width(&text), budget < peak))
-        } @else if let Some(budget) = budget_bytes.filter(|&budget| budget > 0) {
-            text.tick.limit-text x=(px(right)) y="12" text-anchor="end" { "limit " (units::bytes(budget)) ", above this axis ↑" }
+        } @else if !beyond.is_empty() {
+            text.tick.limit-text x=(px(right)) y=(px(LABELS)) text-anchor="end" { (beyond) }
         }
+        (peak_mark(memory, &horizontal, &vertical, in_unit, right, if budget.is_none() { text_width(&beyond) + 8.0 } else { 0.0 }))
         (horizontal_axis(&horizontal, TOP + HEIGHT, "operator, in order of execution", tick_text))
     };
-    Drawing { height: TOP + HEIGHT + 42.0, body }
+    Drawing {
+        height: TOP + HEIGHT + 42.0,
+        body,
+    }
 }
 
 /// A level across the drawing with its name, which stands above the line or, if `below`, under it.
@@ -71,24 +97,13 @@ fn level(class: &str, text: &str, y: f64, right: f64, text_left: f64, below: boo
     }
 }
 
-type Layer = (&'static str, &'static str, Vec<(f64, f64, u64)>, Vec<(f64, f64, u64)>);
-
-/// The stacked layers, lowest first: class, name, and upper and lower edge as (from, to, bytes) by operator.
-fn layers(memory: &MemoryTimeline) -> Vec<Layer> {
-    let columns = columns(&memory.points);
-    let edge = |height: &dyn Fn(&MemoryPoint) -> u64| -> Vec<(f64, f64, u64)> {
-        columns.iter().map(|(from, to, point)| (*from, *to, memory.weight_bytes.saturating_add(height(point)))).collect()
-    };
-    let ground: Vec<(f64, f64, u64)> = columns.iter().map(|(from, to, _)| (*from, *to, 0)).collect();
-    let weights = edge(&|_| 0);
-    let live = edge(&|point| point.live_bytes);
-    let scratch = edge(&MemoryPoint::total_bytes);
-    vec![
-        ("weights", "weights", weights.clone(), ground),
-        ("live", "activations", live.clone(), weights),
-        ("scratch", "scratch", scratch, live),
-    ]
-}
+/// The layers as silhouettes down to the ground, the whole first, so that each one painted later leaves of the earlier
+/// only what lies above it: class, name, height in bytes.
+const LAYERS: [(&str, &str, fn(&MemoryPoint) -> u64); 3] = [
+    ("scratch", "scratch", MemoryPoint::total_bytes),
+    ("live", "activations", |point| point.live_bytes),
+    ("weights", "weights", |_| 0),
+];
 
 /// The operators as columns (from, to, the largest point between), at most [`MOST_COLUMNS`] of them.
 fn columns(points: &[MemoryPoint]) -> Vec<(f64, f64, &MemoryPoint)> {
@@ -99,19 +114,30 @@ fn columns(points: &[MemoryPoint]) -> Vec<(f64, f64, &MemoryPoint)> {
         .filter_map(|(index, chunk_points)| {
             let from = index * chunk;
             let largest = chunk_points.iter().max_by_key(|point| point.total_bytes())?;
-            Some((from as f64 + 0.5, (from + chunk_points.len()) as f64 + 0.5, largest))
+            Some((
+                from as f64 + 0.5,
+                (from + chunk_points.len()) as f64 + 0.5,
+                largest,
+            ))
         })
         .collect()
 }
 
-fn area(tops: &[(f64, f64, u64)], bottoms: &[(f64, f64, u64)], horizontal: &Scale, y: impl Fn(u64) -> f64) -> String {
-    let corners = |&(from, to, bytes): &(f64, f64, u64)| [(horizontal.at(from), y(bytes)), (horizontal.at(to), y(bytes))];
-    let mut points: Vec<(f64, f64)> = tops.iter().flat_map(corners).collect();
-    points.extend(bottoms.iter().rev().flat_map(|bottom| {
-        let [first, second] = corners(bottom);
-        [second, first]
-    }));
-    path(&points, true)
+/// A silhouette: up, along and up or down at each column whose height differs, and down to the ground at the end.
+fn silhouette(columns: &[(f64, f64, u64)], horizontal: &Scale, y: impl Fn(u64) -> f64) -> String {
+    let Some(first) = columns.first() else {
+        return String::new();
+    };
+    let ground = px(y(0));
+    let mut text = format!("M{} {ground}", px(horizontal.at(first.0)));
+    for run in columns.chunk_by(|left, right| left.2 == right.2) {
+        let Some((_, to, bytes)) = run.last() else {
+            continue;
+        };
+        write!(text, "V{}H{}", px(y(*bytes)), px(horizontal.at(*to))).expect("a string takes every write");
+    }
+    write!(text, "V{ground}H{}Z", px(horizontal.at(first.0))).expect("a string takes every write");
+    text
 }
 
 fn peak_mark(
@@ -120,15 +146,59 @@ fn peak_mark(
     vertical: &Scale,
     in_unit: impl Fn(u64) -> f64,
     right: f64,
+    label_room: f64,
 ) -> Markup {
-    let Some((index, point)) = memory.peak_point() else { return html! {} };
+    let Some((index, point)) = memory.peak_point() else {
+        return html! {};
+    };
     let x = horizontal.at(index as f64 + 1.0);
     let y = vertical.at(in_unit(memory.weight_bytes.saturating_add(point.total_bytes())));
     let text = table::shorten(&format!("peak: {}", point.operator), 34);
     let half = text_width(&text) / 2.0;
-    let text_y = (y + 22.0).min(TOP + HEIGHT - 8.0);
+    // The axis title stands left of the label, a budget beyond the axis may stand right of it.
+    let (least, most) = (LEFT + half + 30.0, right - half - label_room);
     html! {
+        line.leader x1=(px(x)) x2=(px(x)) y1=(px(LABELS + 4.0)) y2=(px(y - 5.0)) {}
         circle.ring cx=(px(x)) cy=(px(y)) r="5" {}
-        text.tick.on-area x=(px(x.clamp(LEFT + half, (right - half).max(LEFT + half)))) y=(px(text_y)) text-anchor="middle" { (text) }
+        text.tick.on-area x=(px(x.min(most).max(least))) y=(px(LABELS)) text-anchor="middle" { (text) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_operators_keeps_the_peak() {
+        let mut points = vec![
+            MemoryPoint {
+                live_bytes: 10,
+                ..MemoryPoint::default()
+            };
+            5 * MOST_COLUMNS + 3
+        ];
+        points[777].live_bytes = 99;
+        points[1234].scratch_bytes = 500;
+        let columns = columns(&points);
+        assert!(columns.len() <= MOST_COLUMNS);
+        assert_eq!(
+            columns.iter().map(|column| column.2.total_bytes()).max(),
+            Some(510)
+        );
+        assert!(columns.iter().any(|column| column.2.live_bytes == 99));
+        let (first, last) = (columns[0], columns[columns.len() - 1]);
+        assert_eq!((first.0, last.1), (0.5, points.len() as f64 + 0.5));
+        assert!(columns.windows(2).all(|pair| pair[0].1 == pair[1].0));
+    }
+
+    #[test]
+    fn a_silhouette_steps_only_where_the_height_changes() {
+        let horizontal = Scale::linear(0.0, 4.0, 0.0, 4.0);
+        let columns = [(0.0, 1.0, 2), (1.0, 2.0, 2), (2.0, 4.0, 3)];
+        assert_eq!(
+            silhouette(&columns, &horizontal, |bytes| 10.0 - bytes as f64),
+            "M0 10V8H2V7H4V10H0Z"
+        );
+        assert_eq!(silhouette(&[], &horizontal, |_| 0.0), "");
     }
 }

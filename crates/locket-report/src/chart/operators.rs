@@ -14,8 +14,10 @@ const LEFT: f64 = 1.0;
 pub(crate) fn draw(profile: &Profile) -> Markup {
     let types = by_type(profile);
     let total = profile.total_ns().max(1) as f64;
-    let parts: Vec<String> =
-        types.iter().map(|(name, ns)| format!("{name} {}", units::share(*ns as f64 / total))).collect();
+    let parts: Vec<String> = types
+        .iter()
+        .map(|(name, ns)| format!("{name} {}", units::share(*ns as f64 / total)))
+        .collect();
     let caption = Caption {
         id: "operator-types",
         title: "Time by operator type",
@@ -37,7 +39,10 @@ fn by_type(profile: &Profile) -> Vec<(String, u64)> {
     types.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
     if types.len() > MOST_TYPES {
         let rest = types.split_off(MOST_TYPES - 1);
-        types.push(("other".to_owned(), rest.iter().fold(0, |sum: u64, part| sum.saturating_add(part.1))));
+        types.push((
+            "other".to_owned(),
+            rest.iter().fold(0, |sum: u64, part| sum.saturating_add(part.1)),
+        ));
     }
     types
 }
@@ -52,7 +57,11 @@ fn drawing(types: &[(String, u64)], total: f64, size: Size) -> Drawing {
     for (index, (name, ns)) in types.iter().enumerate() {
         let (from, to) = (scale.at(passed), scale.at(passed + *ns as f64));
         passed += *ns as f64;
-        let text = format!("{} {}", crate::table::shorten(name, 30), units::share(*ns as f64 / total));
+        let text = format!(
+            "{} {}",
+            crate::table::shorten(name, 30),
+            units::share(*ns as f64 / total)
+        );
         let class = format!("series-{index}");
         bar.push(html! {
             rect.(class) x=(px(from)) y="6" width=(px((to - from - 1.0).max(0.0))) height="24" { title { (text) } }
@@ -68,5 +77,8 @@ fn drawing(types: &[(String, u64)], total: f64, size: Size) -> Drawing {
         x += width;
     }
     let body = html! { @for part in bar.iter().chain(&legend) { (part) } };
-    Drawing { height: y + 8.0, body }
+    Drawing {
+        height: y + 8.0,
+        body,
+    }
 }

@@ -10,10 +10,10 @@ use crate::{table, units};
 const WIDTH: f64 = 450.0;
 const LEFT: f64 = 46.0;
 const RIGHT: f64 = WIDTH - 12.0;
-const TOP: f64 = 30.0;
-const BOTTOM: f64 = 300.0;
+const TOP: f64 = 46.0;
+const BOTTOM: f64 = 320.0;
 /// The drop axis ends at this multiple of the allowed drop; what is worse is pinned to the upper edge.
-const DROPS_IN_SIGHT: f64 = 6.0;
+const DROPS_IN_SIGHT: f64 = 2.6;
 /// Without an allowed drop, the axis ends here (fraction).
 const DROP_IN_SIGHT: f64 = 0.05;
 
@@ -52,9 +52,20 @@ impl Cost {
     fn value(self, variant: &Variant) -> Option<(f64, Kind)> {
         let megabytes = |count: u64| count as f64 / 1e6;
         match self {
-            Self::Memory => variant.peak_memory_bytes.map(|figure| (megabytes(figure.value), figure.kind)),
-            Self::Package => variant.package_bytes.map(|figure| (megabytes(figure.value), figure.kind)),
+            Self::Memory => variant
+                .peak_memory_bytes
+                .map(|figure| (megabytes(figure.value), figure.kind)),
+            Self::Package => variant
+                .package_bytes
+                .map(|figure| (megabytes(figure.value), figure.kind)),
             Self::Latency => variant.latency_ms.map(|figure| (figure.value, figure.kind)),
+        }
+    }
+
+    fn limit_text(self, limit: f64) -> String {
+        match self {
+            Self::Memory | Self::Package => units::bytes_limit((limit * 1e6).round() as u64),
+            Self::Latency => units::milliseconds_limit(limit),
         }
     }
 
@@ -79,11 +90,20 @@ struct Point<'a> {
 
 /// The panels for which there are at least two points; empty markup if there is none.
 pub(crate) fn draw(evidence: &Evidence) -> Option<Markup> {
-    let panels: Vec<(Cost, Vec<Point<'_>>)> = [Cost::Package, Cost::Memory, Cost::Latency]
-        .into_iter()
-        .map(|cost| (cost, points(&evidence.variants, cost)))
-        .filter(|(_, points)| points.len() > 1)
-        .collect();
+    // Where memory is limited, the peak is the size that matters; the package is in the table.
+    let has_peaks = evidence
+        .variants
+        .iter()
+        .filter(|variant| variant.peak_memory_bytes.is_some())
+        .count()
+        > 1;
+    let by_peak = evidence.budgets.memory_bytes.is_some() && has_peaks;
+    let panels: Vec<(Cost, Vec<Point<'_>>)> =
+        [if by_peak { Cost::Memory } else { Cost::Package }, Cost::Latency]
+            .into_iter()
+            .map(|cost| (cost, points(&evidence.variants, cost)))
+            .filter(|(_, points)| points.len() > 1)
+            .collect();
     if panels.is_empty() {
         return None;
     }
@@ -110,13 +130,20 @@ fn points(variants: &[Variant], cost: Cost) -> Vec<Point<'_>> {
                 variant,
                 cost: value,
                 drop: drop.value * 100.0,
-                upper: variant.drop_upper.map(|upper| upper * 100.0).filter(|upper| upper.is_finite()),
+                upper: variant
+                    .drop_upper
+                    .map(|upper| upper * 100.0)
+                    .filter(|upper| upper.is_finite()),
                 modelled: kind == Kind::Modelled || drop.kind == Kind::Modelled,
                 on_front: false,
             })
         })
         .collect();
-    points.sort_by(|left, right| left.cost.total_cmp(&right.cost).then(left.drop.total_cmp(&right.drop)));
+    points.sort_by(|left, right| {
+        left.cost
+            .total_cmp(&right.cost)
+            .then(left.drop.total_cmp(&right.drop))
+    });
     let mut best = f64::INFINITY;
     for point in &mut points {
         point.on_front = point.drop < best;
@@ -126,31 +153,51 @@ fn points(variants: &[Variant], cost: Cost) -> Vec<Point<'_>> {
 }
 
 fn panel(cost: Cost, points: &[Point<'_>], budgets: &Budgets) -> Markup {
-    let limit = cost.limit(budgets).filter(|limit| limit.is_finite() && *limit > 0.0);
-    let allowed = budgets.max_drop.map(|drop| drop * 100.0).filter(|drop| drop.is_finite());
+    let limit = cost
+        .limit(budgets)
+        .filter(|limit| limit.is_finite() && *limit > 0.0);
+    let allowed = budgets
+        .max_drop
+        .map(|drop| drop * 100.0)
+        .filter(|drop| drop.is_finite());
     let horizontal = cost_scale(points, limit);
     let vertical = drop_scale(points, allowed);
-    let front: Vec<&str> =
-        points.iter().filter(|point| point.on_front).map(|point| point.variant.name.as_str()).collect();
+    let front: Vec<&str> = points
+        .iter()
+        .filter(|point| point.on_front)
+        .map(|point| point.variant.name.as_str())
+        .collect();
     let caption = Caption {
         id: cost.id(),
         title: &format!("Accuracy drop against {}", cost.name()),
-        description: &format!("{} variants; those that no other beats: {}.", points.len(), front.join(", ")),
+        description: &format!(
+            "{} variants; those that no other beats: {}.",
+            points.len(),
+            front.join(", ")
+        ),
         reading: "",
     };
     let axis_title = format!("{}, {}", cost.name(), cost.unit());
     let body = html! {
         (region(limit, allowed, &horizontal, &vertical))
         (vertical_axis(&vertical, LEFT, RIGHT, "drop of top-1, %", 5, tick_text))
-        (limits(limit, allowed, &horizontal, &vertical))
-        path.front d=(staircase(points, &horizontal, &vertical)) {}
+        (limits(limit.map(|limit| (limit, cost.limit_text(limit))), allowed, &horizontal, &vertical))
+        path.front d=(path(&corners(points, &horizontal, &vertical), false)) {}
         @for point in points { (dot(point, cost, &horizontal, &vertical)) }
         @for (x, y, anchor, point) in place_labels(points, &horizontal, &vertical) {
             text.tick.point-label.strong[point.variant.chosen] x=(px(x)) y=(px(y)) text-anchor=(anchor) { (label(point)) }
         }
         (horizontal_axis(&horizontal, BOTTOM, &axis_title, tick_text))
     };
-    svg(cost.id(), &caption, WIDTH, &Drawing { height: BOTTOM + 42.0, body })
+    svg(
+        cost.id(),
+        &caption,
+        WIDTH,
+        &Drawing {
+            height: BOTTOM + 42.0,
+            body,
+        },
+    )
 }
 
 fn cost_scale(points: &[Point<'_>], limit: Option<f64>) -> Scale {
@@ -165,12 +212,22 @@ fn cost_scale(points: &[Point<'_>], limit: Option<f64>) -> Scale {
 }
 
 fn drop_scale(points: &[Point<'_>], allowed: Option<f64>) -> Scale {
-    let sight = allowed.map_or(DROP_IN_SIGHT * 100.0, |allowed| allowed.max(0.05) * DROPS_IN_SIGHT);
+    let sight = allowed.map_or(DROP_IN_SIGHT * 100.0, |allowed| {
+        allowed.max(0.05) * DROPS_IN_SIGHT
+    });
     let values = || points.iter().map(|point| point.drop);
-    let highest = values().filter(|drop| *drop <= sight).chain(allowed).fold(0.1, f64::max);
+    let highest = values()
+        .filter(|drop| *drop <= sight)
+        .chain(allowed)
+        .fold(0.1, f64::max);
     let low = values().fold(0.0, f64::min).max(-sight);
     let pad = (highest - low) * 0.12;
-    Scale::linear(if low < 0.0 { low - pad } else { -pad * 0.6 }, highest + pad, BOTTOM, TOP)
+    Scale::linear(
+        if low < 0.0 { low - pad } else { -pad * 0.6 },
+        highest + pad,
+        BOTTOM,
+        TOP,
+    )
 }
 
 fn region(limit: Option<f64>, allowed: Option<f64>, horizontal: &Scale, vertical: &Scale) -> Markup {
@@ -182,13 +239,18 @@ fn region(limit: Option<f64>, allowed: Option<f64>, horizontal: &Scale, vertical
     html! { rect.region x=(px(LEFT)) y=(px(top)) width=(px(right - LEFT)) height=(px(BOTTOM - top)) {} }
 }
 
-fn limits(limit: Option<f64>, allowed: Option<f64>, horizontal: &Scale, vertical: &Scale) -> Markup {
+fn limits(
+    limit: Option<(f64, String)>,
+    allowed: Option<f64>,
+    horizontal: &Scale,
+    vertical: &Scale,
+) -> Markup {
     html! {
-        @if let Some(limit) = limit {
+        @if let Some((limit, limit_text)) = limit {
             @let x = horizontal.at(limit);
-            line.limit x1=(px(x)) x2=(px(x)) y1=(px(TOP)) y2=(px(BOTTOM)) {}
-            text.tick.limit-text x=(px(x)) y=(px(TOP - 6.0)) text-anchor=(if x > WIDTH * 0.75 { "end" } else { "middle" }) {
-                "limit " (units::significant(limit))
+            line.limit x1=(px(x)) x2=(px(x)) y1=(px(TOP - 12.0)) y2=(px(BOTTOM)) {}
+            text.tick.limit-text x=(px(x)) y=(px(TOP - 16.0)) text-anchor=(if x > WIDTH * 0.75 { "end" } else { "middle" }) {
+                "limit " (limit_text)
             }
         }
         @if let Some(allowed) = allowed {
@@ -200,7 +262,7 @@ fn limits(limit: Option<f64>, allowed: Option<f64>, horizontal: &Scale, vertical
 }
 
 /// The front as a line that goes right before it goes down: between two variants nothing better is known.
-fn staircase(points: &[Point<'_>], horizontal: &Scale, vertical: &Scale) -> String {
+fn corners(points: &[Point<'_>], horizontal: &Scale, vertical: &Scale) -> Vec<(f64, f64)> {
     let mut corners: Vec<(f64, f64)> = Vec::new();
     for point in points.iter().filter(|point| point.on_front) {
         let (x, y) = (horizontal.at(point.cost), vertical.at(point.drop));
@@ -209,7 +271,7 @@ fn staircase(points: &[Point<'_>], horizontal: &Scale, vertical: &Scale) -> Stri
         }
         corners.push((x, y));
     }
-    path(&corners, false)
+    corners
 }
 
 fn dot(point: &Point<'_>, cost: Cost, horizontal: &Scale, vertical: &Scale) -> Markup {
@@ -240,6 +302,17 @@ fn dot(point: &Point<'_>, cost: Cost, horizontal: &Scale, vertical: &Scale) -> M
     }
 }
 
+impl Point<'_> {
+    fn chosen_or_front(&self) -> bool {
+        self.variant.chosen || self.on_front
+    }
+}
+
+/// The width of a point's label; the chosen one is bold.
+fn label_width(point: &Point<'_>) -> f64 {
+    text_width(&label(point)) * if point.variant.chosen { 1.15 } else { 1.0 }
+}
+
 fn label(point: &Point<'_>) -> String {
     table::shorten(&point.variant.name, 22)
 }
@@ -255,15 +328,21 @@ fn place_labels<'a, 'b>(points: &'b [Point<'a>], horizontal: &Scale, vertical: &
         .map(|point| {
             let (x, y) = at(point);
             let reach = if point.variant.chosen { 9.0 } else { 5.0 };
-            Area { left: x - reach, top: y - reach, right: x + reach, bottom: y + reach }
+            Area {
+                left: x - reach,
+                top: y - reach,
+                right: x + reach,
+                bottom: y + reach,
+            }
         })
         .collect();
+    let lines = line_areas(points, horizontal, vertical);
     let mut order: Vec<&Point<'_>> = points.iter().collect();
     order.sort_by_key(|point| (!point.variant.chosen, !point.on_front));
     let mut labels = Vec::new();
     for point in order {
         let (x, y) = at(point);
-        let width = text_width(&label(point));
+        let width = label_width(point);
         let reach = if point.variant.chosen { 14.0 } else { 9.0 };
         let candidates = [
             (x + reach, y + 4.0, "start"),
@@ -275,17 +354,41 @@ fn place_labels<'a, 'b>(points: &'b [Point<'a>], horizontal: &Scale, vertical: &
             (x - reach, y - 9.0, "end"),
             (x - reach, y + 17.0, "end"),
         ];
-        let free = candidates.into_iter().find_map(|(text_x, text_y, anchor)| {
-            let area = Area::of_text(text_x, text_y, width, anchor);
-            (area.is_inside() && taken.iter().all(|other| !area.overlaps(other)))
-                .then_some((text_x, text_y, anchor, area))
-        });
+        let place = |obstacles: &[Area]| {
+            candidates.into_iter().find_map(|(text_x, text_y, anchor)| {
+                let area = Area::of_text(text_x, text_y, width, anchor);
+                let clear =
+                    area.is_inside() && taken.iter().chain(obstacles).all(|other| !area.overlaps(other));
+                clear.then_some((text_x, text_y, anchor, area))
+            })
+        };
+        // A label across a line can still be read, one across another label cannot.
+        let free = place(&lines).or_else(|| if point.chosen_or_front() { place(&[]) } else { None });
         if let Some((text_x, text_y, anchor, area)) = free {
             taken.push(area);
             labels.push((text_x, text_y, anchor, point));
         }
     }
     labels
+}
+
+/// The front and the bound lines as thin areas.
+fn line_areas(points: &[Point<'_>], horizontal: &Scale, vertical: &Scale) -> Vec<Area> {
+    let between = |from: (f64, f64), to: (f64, f64)| Area {
+        left: from.0.min(to.0) - 1.0,
+        top: from.1.min(to.1) - 1.0,
+        right: from.0.max(to.0) + 1.0,
+        bottom: from.1.max(to.1) + 1.0,
+    };
+    let corners = corners(points, horizontal, vertical);
+    let mut areas: Vec<Area> = corners.windows(2).map(|pair| between(pair[0], pair[1])).collect();
+    areas.extend(points.iter().filter_map(|point| {
+        let x = horizontal.at(point.cost);
+        point
+            .upper
+            .map(|upper| between((x, vertical.at(point.drop)), (x, vertical.at(upper))))
+    }));
+    areas
 }
 
 /// A rectangle that a point or label takes.
@@ -303,7 +406,12 @@ impl Area {
             "end" => x - width,
             _ => x - width / 2.0,
         };
-        Self { left, top: baseline - 11.0, right: left + width, bottom: baseline + 3.0 }
+        Self {
+            left,
+            top: baseline - 11.0,
+            right: left + width,
+            bottom: baseline + 3.0,
+        }
     }
 
     fn is_inside(&self) -> bool {
@@ -311,7 +419,10 @@ impl Area {
     }
 
     fn overlaps(&self, other: &Self) -> bool {
-        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+        self.left < other.right
+            && other.left < self.right
+            && self.top < other.bottom
+            && other.top < self.bottom
     }
 }
 
@@ -340,23 +451,29 @@ mod tests {
             variant("unknown", f64::NAN, 0.0),
         ];
         let points = points(&variants, Cost::Latency);
-        let front: Vec<&str> =
-            points.iter().filter(|point| point.on_front).map(|point| point.variant.name.as_str()).collect();
+        let front: Vec<&str> = points
+            .iter()
+            .filter(|point| point.on_front)
+            .map(|point| point.variant.name.as_str())
+            .collect();
         assert_eq!(front, ["fast poor", "good", "slow exact"]);
         assert_eq!(points.len(), 5);
     }
 
     #[test]
     fn labels_of_crowded_points_stay_apart() {
-        let variants: Vec<Variant> =
-            (0..30).map(|index| variant(&format!("variant {index}"), 20.0 + f64::from(index) * 0.1, 0.002)).collect();
+        let variants: Vec<Variant> = (0..30)
+            .map(|index| variant(&format!("variant {index}"), 20.0 + f64::from(index) * 0.1, 0.002))
+            .collect();
         let points = points(&variants, Cost::Latency);
         let horizontal = cost_scale(&points, Some(25.0));
         let vertical = drop_scale(&points, Some(0.7));
         let labels = place_labels(&points, &horizontal, &vertical);
         assert!(!labels.is_empty());
-        let areas: Vec<Area> =
-            labels.iter().map(|(x, y, anchor, point)| Area::of_text(*x, *y, text_width(&label(point)), anchor)).collect();
+        let areas: Vec<Area> = labels
+            .iter()
+            .map(|(x, y, anchor, point)| Area::of_text(*x, *y, label_width(point), anchor))
+            .collect();
         for (index, area) in areas.iter().enumerate() {
             assert!(areas[..index].iter().all(|other| !area.overlaps(other)));
         }

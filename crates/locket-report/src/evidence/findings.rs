@@ -25,6 +25,9 @@ pub struct Diagnostic {
     /// What it is rewritten to, if it is.
     #[serde(default)]
     pub rewritten_to: Option<String>,
+    /// The lowest deployment target on which it works, if any does, for example `iOS 17`.
+    #[serde(default)]
+    pub works_from: Option<String>,
 }
 
 /// How serious a diagnostic is; the most serious first.

@@ -22,6 +22,9 @@ pub struct LatencyRun {
     /// How many of the runs took longer than the budget.
     #[serde(default)]
     pub overruns: u64,
+    /// The upper 95 % bound on the chance that a run takes longer than the budget, as a fraction.
+    #[serde(default)]
+    pub overrun_bound: Option<f64>,
     /// The first run after loading in milliseconds, if it was timed.
     #[serde(default)]
     pub first_ms: Option<f64>,
@@ -47,8 +50,8 @@ pub struct LatencyRun {
 
 impl LatencyRun {
     /// The distribution of `samples_ns`, one duration per run, in any order; `budget_ms` decides what an overrun is.
-    /// Quantiles are order statistics: the smallest sample that at least that share of the samples do not exceed.
-    /// Without samples, every duration is not-a-number.
+    /// A quantile is the sample at that share of the sorted list, the last one at most. The bound on the chance of an
+    /// overrun is filled in if there was none. Without samples, every duration is not-a-number.
     pub fn from_samples_ns(
         label: impl Into<String>,
         measured_on: impl Into<String>,
@@ -70,6 +73,11 @@ impl LatencyRun {
             measured_on: measured_on.into(),
             runs: sorted.len() as u64,
             overruns: overruns as u64,
+            overrun_bound: if budget_ms.is_some() && overruns == 0 {
+                overrun_bound(sorted.len() as u64)
+            } else {
+                None
+            },
             first_ms: None,
             p50_ms: quantile(0.5),
             p90_ms: quantile(0.9),
@@ -77,15 +85,6 @@ impl LatencyRun {
             p999_ms: quantile(0.999),
             max_ms: quantile(1.0),
             histogram: Histogram::from_sorted_ns(&sorted),
-        }
-    }
-
-    /// The 95 % upper bound on the chance that one run exceeds the budget; `None` without runs or with an overrun.
-    pub fn overrun_bound(&self) -> Option<f64> {
-        if self.overruns == 0 {
-            overrun_bound(self.runs)
-        } else {
-            None
         }
     }
 }
@@ -100,8 +99,8 @@ fn quantile_ms(sorted_ns: &[u64], share: f64) -> f64 {
     let Some(last) = sorted_ns.len().checked_sub(1) else {
         return f64::NAN;
     };
-    let rank = (share * sorted_ns.len() as f64).ceil() as usize;
-    sorted_ns[rank.saturating_sub(1).min(last)] as f64 / NS_PER_MS
+    let rank = (share * sorted_ns.len() as f64) as usize;
+    sorted_ns[rank.min(last)] as f64 / NS_PER_MS
 }
 
 /// Counts by duration.
@@ -139,5 +138,42 @@ impl Histogram {
             .zip(&self.counts)
             .map(|(edges, &count)| (edges[0], edges[1], count))
             .filter(|(low, high, _)| low.is_finite() && high.is_finite() && low < high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_become_quantiles_and_bins() {
+        let samples: Vec<u64> = (1..=1000).rev().map(|index| index * 20_000).collect();
+        let run = LatencyRun::from_samples_ns("a", "b", &samples, Some(19.5));
+        assert_eq!([run.p50_ms, run.p99_ms, run.max_ms], [10.02, 19.82, 20.0]);
+        assert_eq!((run.runs, run.overruns, run.overrun_bound), (1000, 25, None));
+        assert_eq!(run.histogram.counts.iter().sum::<u64>(), 1000);
+        assert_eq!(run.histogram.bins().count(), BINS);
+    }
+
+    #[test]
+    fn few_or_equal_samples_are_no_obstacle() {
+        for samples in [vec![], vec![0], vec![5_000_000; 3], vec![u64::MAX, 0]] {
+            let run = LatencyRun::from_samples_ns("a", "b", &samples, None);
+            assert_eq!(
+                run.histogram.bins().map(|bin| bin.2).sum::<u64>(),
+                samples.len() as u64
+            );
+            assert_eq!(run.max_ms.is_nan(), samples.is_empty());
+        }
+    }
+
+    #[test]
+    fn runs_without_an_overrun_bound_its_chance() {
+        // The values follow from 1 - 0.05^(1/n).
+        for (runs, percent) in [(20, 13.9), (100, 3.0), (300, 1.0), (3000, 0.1)] {
+            let bound = overrun_bound(runs).expect("there are runs") * 100.0;
+            assert!((bound - percent).abs() < 0.05, "{runs}: {bound}");
+        }
+        assert_eq!(overrun_bound(0), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Figure, number};
+use super::{Figure, Kind, number};
 
 /// One step, or the source itself in row 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,9 @@ pub struct Step {
 /// An estimate with a confidence interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
+    /// How it came to be.
+    #[serde(default)]
+    pub kind: Kind,
     /// The estimate.
     #[serde(deserialize_with = "number")]
     pub estimate: f64,

@@ -17,13 +17,27 @@ pub(super) fn certificate(evidence: &Evidence) -> Option<Markup> {
         ("samples", units::count(certificate.samples)),
         ("right before, wrong after", units::count(certificate.lost)),
         ("wrong before, right after", units::count(certificate.gained)),
-        ("disagreement", certificate.disagreement().map_or(units::NONE.to_owned(), units::percent)),
+        (
+            "disagreement",
+            certificate
+                .disagreement()
+                .map_or(units::NONE.to_owned(), units::percent),
+        ),
         ("observed drop", units::percent(certificate.drop)),
         ("upper 95 % bound", units::percent(certificate.upper_bound)),
         ("allowed drop", units::percent_limit(certificate.max_drop)),
-        ("samples missing", certificate.missing_samples.map_or(units::NONE.to_owned(), units::count)),
+        (
+            "samples missing",
+            certificate
+                .missing_samples
+                .map_or(units::NONE.to_owned(), units::count),
+        ),
     ];
-    let (class, word) = if certificate.certified { ("good", "certified") } else { ("warn", "not certified") };
+    let (class, word) = if certificate.certified {
+        ("good", "certified")
+    } else {
+        ("warn", "not certified")
+    };
     Some(html! {
         p { span.badge.(class) { (word) } " " (prose(&words::certificate_sentence(certificate))) }
         (chart::interval::draw(certificate))
@@ -37,7 +51,10 @@ pub(super) fn certificate(evidence: &Evidence) -> Option<Markup> {
 
 /// The heat table; `None` without layers.
 pub(super) fn sensitivity(evidence: &Evidence) -> Option<Markup> {
-    let sensitivity = evidence.sensitivity.as_ref().filter(|sensitivity| !sensitivity.layers.is_empty())?;
+    let sensitivity = evidence
+        .sensitivity
+        .as_ref()
+        .filter(|sensitivity| !sensitivity.layers.is_empty())?;
     let greatest = |layer: &&LayerSensitivity| finite(layer).fold(0.0, f64::max);
     let mut worst: Vec<&LayerSensitivity> = sensitivity.layers.iter().collect();
     worst.sort_by(|left, right| greatest(right).total_cmp(&greatest(left)));
@@ -49,7 +66,7 @@ pub(super) fn sensitivity(evidence: &Evidence) -> Option<Markup> {
         }
         (scrolling("Sensitivity by layer", &heat_table(sensitivity, shown)))
         p.reading {
-            "Darker is worse, on a logarithmic scale. The outlined cell is the option that was chosen; a row without one stays as it was. "
+            "The stronger the colour, the worse, on a logarithmic scale. The outlined cell is the option that was chosen; a row without one stays as it was. "
             "Single-layer divergences nearly add up, which is what the search relies on."
         }
         @if !rest.is_empty() {
@@ -62,7 +79,11 @@ pub(super) fn sensitivity(evidence: &Evidence) -> Option<Markup> {
 }
 
 fn finite(layer: &LayerSensitivity) -> impl Iterator<Item = f64> {
-    layer.divergence_nats.iter().copied().filter(|value| value.is_finite() && *value > 0.0)
+    layer
+        .divergence_nats
+        .iter()
+        .copied()
+        .filter(|value| value.is_finite() && *value > 0.0)
 }
 
 fn heat_table(sensitivity: &Sensitivity, layers: &[&LayerSensitivity]) -> Markup {
@@ -98,7 +119,11 @@ fn heat(value: f64, low: f64, high: f64) -> f64 {
         return 0.0;
     }
     let span = (high / low).ln();
-    if span > 0.0 { ((value / low).ln() / span * 55.0).clamp(2.0, 55.0) } else { 20.0 }
+    if span > 0.0 {
+        ((value / low).ln() / span * 55.0).clamp(2.0, 55.0)
+    } else {
+        20.0
+    }
 }
 
 /// A divergence with two significant digits, small ones with an exponent.
@@ -107,6 +132,8 @@ fn divergence(value: f64) -> String {
         _ if !value.is_finite() => units::NONE.to_owned(),
         _ if value.abs() < 1e-12 => "0".to_owned(),
         _ if value.abs() < 0.001 => format!("{value:.1e}").replace("e-", "e−"),
-        _ => units::significant(value),
+        ..0.01 => format!("{value:.4}"),
+        ..0.1 => format!("{value:.3}"),
+        _ => format!("{value:.2}"),
     }
 }

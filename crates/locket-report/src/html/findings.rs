@@ -30,7 +30,12 @@ fn by_code(diagnostics: &[Diagnostic]) -> Vec<Vec<&Diagnostic>> {
 }
 
 fn summary(diagnostics: &[Diagnostic]) -> String {
-    let count = |severity: Severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let count = |severity: Severity| {
+        diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    };
     let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
         .into_iter()
         .map(|severity| (severity, count(severity)))
@@ -41,7 +46,9 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
 }
 
 fn diagnostic_group(group: &[&Diagnostic]) -> Markup {
-    let Some(first) = group.first() else { return html! {} };
+    let Some(first) = group.first() else {
+        return html! {};
+    };
     let class = match first.severity {
         Severity::Error => "bad",
         Severity::Warning => "warn",
@@ -54,6 +61,7 @@ fn diagnostic_group(group: &[&Diagnostic]) -> Markup {
             @for (lead, texts) in [("Why it matters", distinct(group, |one| &one.why)), ("What to do", distinct(group, |one| &one.help))] {
                 @for text in texts { p { b { (lead) ": " } (prose(text)) } }
             }
+            @if let Some(target) = group.iter().find_map(|one| one.works_from.as_ref()) { p { b { "Works from: " } (target) } }
             @if group.iter().any(|one| !one.node.is_empty() || one.rewritten_to.is_some() || one.message != first.message) {
                 (places(shown, &first.message))
                 @if !rest.is_empty() {
@@ -140,5 +148,6 @@ pub(super) fn notes(evidence: &Evidence) -> Option<Markup> {
 }
 
 fn list(sentences: &[String]) -> Option<Markup> {
-    (!sentences.is_empty()).then(|| html! { ul.sentences { @for sentence in sentences { li { (prose(sentence)) } } } })
+    (!sentences.is_empty())
+        .then(|| html! { ul.sentences { @for sentence in sentences { li { (prose(sentence)) } } } })
 }

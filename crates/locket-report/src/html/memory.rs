@@ -13,7 +13,10 @@ const SHOWN: usize = 8;
 
 /// Memory over time; `None` without a plan.
 pub(super) fn draw(evidence: &Evidence) -> Option<Markup> {
-    let memory = evidence.memory.as_ref().filter(|memory| !memory.points.is_empty())?;
+    let memory = evidence
+        .memory
+        .as_ref()
+        .filter(|memory| !memory.points.is_empty())?;
     let (shown, rest) = memory.at_peak.split_at(memory.at_peak.len().min(SHOWN));
     Some(html! {
         (chart::memory::draw(memory, evidence.budgets.memory_bytes))
@@ -36,7 +39,12 @@ pub(super) fn draw(evidence: &Evidence) -> Option<Markup> {
 }
 
 fn tensor_table(memory: &MemoryTimeline, tensors: &[PeakTensor]) -> Markup {
-    let most = memory.at_peak.iter().map(|tensor| tensor.size_bytes).max().unwrap_or(0);
+    let most = memory
+        .at_peak
+        .iter()
+        .map(|tensor| tensor.size_bytes)
+        .max()
+        .unwrap_or(0);
     let scale = ByteScale::for_largest(most);
     html! {
         table.data {
@@ -65,5 +73,9 @@ fn tensor_table(memory: &MemoryTimeline, tensors: &[PeakTensor]) -> Markup {
 /// Dimensions with a times sign between them; a scalar says so.
 pub(super) fn shape(dimensions: impl Iterator<Item = String>) -> String {
     let dimensions: Vec<String> = dimensions.collect();
-    if dimensions.is_empty() { "scalar".to_owned() } else { dimensions.join(" × ") }
+    if dimensions.is_empty() {
+        "scalar".to_owned()
+    } else {
+        dimensions.join(" × ")
+    }
 }

@@ -13,9 +13,7 @@ const SHOWN: usize = 12;
 
 /// The latency distributions and their quantiles; `None` without runs.
 pub(super) fn latency(evidence: &Evidence) -> Option<Markup> {
-    if evidence.latency.is_empty() {
-        return None;
-    }
+    let packaged = evidence.latency.last()?;
     let quantiles = html! {
         table.data {
             thead {
@@ -28,12 +26,26 @@ pub(super) fn latency(evidence: &Evidence) -> Option<Markup> {
         }
     };
     Some(html! {
-        (chart::latency::draw(&evidence.latency, evidence.budgets.latency_ms))
+        (chart::latency::distribution(packaged, evidence.budgets.latency_ms))
+        @if evidence.latency.len() > 1 { (chart::latency::bands(&evidence.latency, evidence.budgets.latency_ms)) }
         (scrolling("Latency quantiles", &quantiles))
-        @for run in evidence.latency.iter().filter(|run| !run.measured_on.is_empty()) {
-            p.reading { b { (run.label) ": " } (run.kind.word()) " on " (run.measured_on) "." }
+        @for (labels, run) in conditions(&evidence.latency) {
+            p.reading { b { (labels.join(", ")) ": " } (run.kind.word()) @if run.kind == Kind::Modelled { " for " } @else { " on " } (run.measured_on) "." }
         }
     })
+}
+
+/// The conditions of measurement, each once with the variants that it holds for.
+fn conditions(runs: &[LatencyRun]) -> Vec<(Vec<&str>, &LatencyRun)> {
+    let mut conditions: Vec<(Vec<&str>, &LatencyRun)> = Vec::new();
+    for run in runs.iter().filter(|run| !run.measured_on.is_empty()) {
+        let same = |other: &LatencyRun| other.measured_on == run.measured_on && other.kind == run.kind;
+        match conditions.iter_mut().find(|(_, other)| same(other)) {
+            Some((labels, _)) => labels.push(&run.label),
+            None => conditions.push((vec![&run.label], run)),
+        }
+    }
+    conditions
 }
 
 fn quantile_row(run: &LatencyRun) -> Markup {
@@ -50,7 +62,10 @@ fn quantile_row(run: &LatencyRun) -> Markup {
 
 /// Time by operator type and by operator; `None` without a profile.
 pub(super) fn profile(evidence: &Evidence) -> Option<Markup> {
-    let profile = evidence.profile.as_ref().filter(|profile| !profile.operators.is_empty())?;
+    let profile = evidence
+        .profile
+        .as_ref()
+        .filter(|profile| !profile.operators.is_empty())?;
     let mut order: Vec<&OperatorCost> = profile.operators.iter().collect();
     order.sort_by_key(|operator| std::cmp::Reverse(operator.wall_ns));
     let (shown, rest) = order.split_at(order.len().min(SHOWN));
@@ -74,17 +89,22 @@ pub(super) fn profile(evidence: &Evidence) -> Option<Markup> {
 }
 
 fn operator_table(profile: &Profile, operators: &[&OperatorCost], most: f64) -> Markup {
-    let largest = profile.operators.iter().map(|operator| operator.traffic_bytes).max().unwrap_or(0);
+    let largest = profile
+        .operators
+        .iter()
+        .map(|operator| operator.traffic_bytes)
+        .max()
+        .unwrap_or(0);
     let scale = ByteScale::for_largest(largest);
     let has_cycles = profile.operators.iter().any(|operator| operator.cycles.is_some());
     html! {
         table.data.operators {
             thead {
                 tr {
-                    th scope="col" { "Operator" } th scope="col" { "Kernel" } th.number scope="col" { "wall" (super::mark(profile.kind)) }
+                    th scope="col" { "Operator, what it was fused from, kernel" } th.number scope="col" { "wall" (super::mark(profile.kind)) }
                     th.share scope="col" { "share" } th.number scope="col" { "multiply-adds" } th.number scope="col" { "traffic" }
                     th.number scope="col" { "GMAC/s" }
-                    @if has_cycles { th.number scope="col" { "instructions per cycle" } }
+                    @if has_cycles { th.number scope="col" { "instr./cycle" } }
                 }
             }
             tbody {
@@ -93,8 +113,8 @@ fn operator_table(profile: &Profile, operators: &[&OperatorCost], most: f64) -> 
                         th scope="row" {
                             span.name title=(operator.name) { (table::shorten(&operator.name, 36)) }
                             span.recipe { (operator.operator) @if !operator.fused_from.is_empty() { " from " (operator.fused_from.join(" + ")) } }
+                            @if !operator.kernel.is_empty() { span.recipe { code { (operator.kernel) } } }
                         }
-                        td.kernel { (operator.kernel) }
                         td.number { (units::nanoseconds(operator.wall_ns)) }
                         td.share {
                             @let share = profile.share(operator);
@@ -113,7 +133,9 @@ fn operator_table(profile: &Profile, operators: &[&OperatorCost], most: f64) -> 
 
 fn instructions_per_cycle(operator: &OperatorCost) -> String {
     match (operator.instructions, operator.cycles) {
-        (Some(instructions), Some(cycles)) if cycles > 0 => units::significant(instructions as f64 / cycles as f64),
+        (Some(instructions), Some(cycles)) if cycles > 0 => {
+            units::significant(instructions as f64 / cycles as f64)
+        }
         _ => units::NONE.to_owned(),
     }
 }

@@ -60,19 +60,34 @@ fn pairs(title: &str, rows: &[(&str, String)]) -> Markup {
 
 fn signatures(tensors: &[TensorSignature]) -> String {
     let one = |tensor: &TensorSignature| {
-        let dimensions = tensor.shape.iter().map(|size| size.map_or("?".to_owned(), |size| size.to_string()));
+        let dimensions = tensor
+            .shape
+            .iter()
+            .map(|size| size.map_or("?".to_owned(), |size| size.to_string()));
         format!("{}: {} {}", tensor.name, tensor.dtype, shape(dimensions))
     };
     tensors.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn artefact(package: &Artefact) -> String {
-    format!("{}, {}, {}", package.path, units::bytes(package.file_bytes), package.hash)
+    format!(
+        "{}, {}, {}",
+        package.path,
+        units::bytes(package.file_bytes),
+        package.hash
+    )
 }
 
 fn data_set(data: &DataSet) -> (&str, String) {
-    let hash = data.hash.as_ref().map(|hash| format!(", {hash}")).unwrap_or_default();
-    (data.role.as_str(), format!("{}, {} samples{hash}", data.name, units::count(data.samples)))
+    let hash = data
+        .hash
+        .as_ref()
+        .map(|hash| format!(", {hash}"))
+        .unwrap_or_default();
+    (
+        data.role.as_str(),
+        format!("{}, {} samples{hash}", data.name, units::count(data.samples)),
+    )
 }
 
 fn device_facts(device: &DeviceProfile) -> Markup {

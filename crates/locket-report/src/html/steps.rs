@@ -49,18 +49,32 @@ pub(super) fn draw(evidence: &Evidence) -> Option<Markup> {
 
 fn scales(evidence: &Evidence) -> Scales {
     let largest = |pick: fn(&Step) -> Option<Figure<u64>>| {
-        evidence.steps.iter().filter_map(pick).map(|figure| figure.value).max().unwrap_or(0)
+        evidence
+            .steps
+            .iter()
+            .filter_map(pick)
+            .map(|figure| figure.value)
+            .max()
+            .unwrap_or(0)
     };
     let most_package = largest(|step| step.package_bytes);
     let most_peak = largest(|step| step.peak_memory_bytes);
     let latencies = |step: &Step| [step.latency_p50_ms, step.latency_p99_ms];
-    let most_ms = evidence.steps.iter().flat_map(latencies).flatten().map(|figure| figure.value);
+    let most_ms = evidence
+        .steps
+        .iter()
+        .flat_map(latencies)
+        .flatten()
+        .map(|figure| figure.value);
     Scales {
         package: ByteScale::for_largest(most_package),
         peak: ByteScale::for_largest(most_peak),
         most_package,
         most_peak: most_peak.max(evidence.budgets.memory_bytes.unwrap_or(0)),
-        most_ms: most_ms.chain(evidence.budgets.latency_ms).filter(|ms| ms.is_finite()).fold(0.0, f64::max),
+        most_ms: most_ms
+            .chain(evidence.budgets.latency_ms)
+            .filter(|ms| ms.is_finite())
+            .fold(0.0, f64::max),
         memory_limit: evidence.budgets.memory_bytes,
         latency_limit: evidence.budgets.latency_ms,
     }
@@ -95,7 +109,13 @@ fn decision(step: &Step, packaged: bool) -> Markup {
     html! { " " span.badge.(class) { (word) } }
 }
 
-fn byte_cell(label: &str, value: Option<Figure<u64>>, scale: ByteScale, most: u64, limit: Option<u64>) -> Markup {
+fn byte_cell(
+    label: &str,
+    value: Option<Figure<u64>>,
+    scale: ByteScale,
+    most: u64,
+    limit: Option<u64>,
+) -> Markup {
     let part = |count: u64| count as f64 / most.max(1) as f64;
     html! {
         td.number data-label=(label) {
@@ -132,7 +152,7 @@ const fn over(over: bool) -> &'static str {
 
 fn interval(drop: Interval) -> Markup {
     html! {
-        span.figure { (units::percent(drop.estimate)) }
+        span.figure { (units::percent(drop.estimate)) (super::mark(drop.kind)) }
         span.range { (units::percent(drop.lower).replace(" %", "")) " to " (units::percent(drop.upper)) }
     }
 }
@@ -143,7 +163,12 @@ fn details(steps: &[Step]) -> Markup {
     if !steps.iter().any(known) {
         return html! {};
     }
-    let most = steps.iter().filter_map(|step| step.weight_bytes).map(|figure| figure.value).max().unwrap_or(0);
+    let most = steps
+        .iter()
+        .filter_map(|step| step.weight_bytes)
+        .map(|figure| figure.value)
+        .max()
+        .unwrap_or(0);
     let scale = ByteScale::for_largest(most);
     let table = html! {
         table.data {

@@ -81,7 +81,11 @@ mod tests {
         let channel = |at: usize| {
             let value = u8::from_str_radix(&colour[at..at + 2], 16).expect("two hexadecimal digits");
             let value = f64::from(value) / 255.0;
-            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            if value <= 0.04045 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
         };
         0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
     }
@@ -93,7 +97,12 @@ mod tests {
 
     #[test]
     fn text_is_readable_in_both_themes() {
-        let find = |name: &str| COLOURS.iter().find(|colour| colour.0 == name).expect("a colour of this name");
+        let find = |name: &str| {
+            COLOURS
+                .iter()
+                .find(|colour| colour.0 == name)
+                .expect("a colour of this name")
+        };
         for (text, ground) in [
             ("ink", "paper"),
             ("ink", "card"),
@@ -113,7 +122,13 @@ mod tests {
             let (text, ground) = (find(text), find(ground));
             for (shown, behind) in [(text.1, ground.1), (text.2, ground.2)] {
                 // 4.5 is the least ratio that WCAG 2.2 AA allows for text.
-                assert!(contrast(shown, behind) >= 4.5, "{} on {}: {:.2}", text.0, ground.0, contrast(shown, behind));
+                assert!(
+                    contrast(shown, behind) >= 4.5,
+                    "{} on {}: {:.2}",
+                    text.0,
+                    ground.0,
+                    contrast(shown, behind)
+                );
             }
         }
     }

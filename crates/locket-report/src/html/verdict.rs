@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{mark, prose};
 use crate::chart::gauge;
 use crate::evidence::{Evidence, Gauge, Limit, Shortfall, Verdict};
-use crate::{prose as words, units};
+use crate::prose as words;
 
 /// Title, verdict and gauges.
 pub(super) fn draw(evidence: &Evidence, title: &str) -> Markup {
@@ -26,6 +26,9 @@ pub(super) fn draw(evidence: &Evidence, title: &str) -> Markup {
         div.verdict.(class) {
             p.outcome { (words::verdict_title(verdict)) }
             p.sentence { (prose(&words::verdict_sentence(verdict, &evidence.gauges))) }
+            @if let Some(contradiction) = evidence.contradiction() {
+                p.contradiction { b { "This report contradicts itself: " } (contradiction) "." }
+            }
             @if let Some(headline) = words::headline(evidence) { p.headline { (prose(&headline)) } }
             @for shortfall in verdict.map(Verdict::shortfalls).unwrap_or_default() { (fix(shortfall)) }
         }
@@ -55,6 +58,17 @@ fn fix(shortfall: &Shortfall) -> Markup {
     }
 }
 
+/// A whole percentage that says 100 only if it is, or rounds to it from above: 99.6 % of a limit is not all of it.
+fn percent_of(value: f64, most: f64) -> String {
+    let percent = value / most * 100.0;
+    let whole = if percent <= 100.0 {
+        percent.floor()
+    } else {
+        percent.ceil()
+    };
+    format!("{whole:.0} %")
+}
+
 fn one_gauge(limit: Limit, gauge: &Gauge, frame_ms: Option<f64>) -> Markup {
     let state = gauge::state_class(gauge.state());
     let title = match limit {
@@ -62,13 +76,16 @@ fn one_gauge(limit: Limit, gauge: &Gauge, frame_ms: Option<f64>) -> Markup {
         Limit::Latency => "Latency",
         Limit::Accuracy => "Accuracy drop",
     };
-    let share = gauge.limit.filter(|most| *most > 0.0 && gauge.judged().is_finite() && gauge.judged() >= 0.0);
+    let share = gauge
+        .limit
+        .filter(|most| *most > 0.0 && gauge.judged().is_finite() && gauge.judged() >= 0.0);
     html! {
         div.gauge.(state) {
             h3 { (title) }
             p.value {
+                @if limit == Limit::Accuracy && gauge.bound.is_some() { "≤ " }
                 (words::in_unit(limit, gauge.judged())) (mark(gauge.kind))
-                @if let Some(most) = share { span.of { (units::significant((gauge.judged() / most * 100.0).round())) " % of limit" } }
+                @if let Some(most) = share { span.of { (percent_of(gauge.judged(), most)) " of the limit" } }
             }
             (gauge::draw(limit, gauge, frame_ms))
             p.reading { (prose(&words::gauge_sentence(limit, gauge))) }

@@ -1,10 +1,10 @@
 //! Invented evidence that fills every section, shared by the tests and the example. Nothing in it was measured.
 
 use locket_report::{
-    Artefact, Budgets, Certificate, DataSet, Decision, DeviceFact, DeviceProfile, Diagnostic, Evidence, Figure, Gauge,
-    Gauges, Interval, Kind, LatencyRun, LayerSensitivity, Limit, Machine, MemoryPoint, MemoryTimeline, OperatorCost,
-    PeakTensor, Profile, Provenance, Sensitivity, Severity, Shortfall, SourceModel, Step, TensorSignature, Variant,
-    Verdict, WayDown,
+    Artefact, Budgets, Certificate, DataSet, Decision, DeviceFact, DeviceProfile, Diagnostic, Evidence,
+    Figure, Gauge, Gauges, Interval, Kind, LatencyRun, LayerSensitivity, Limit, Machine, MemoryPoint,
+    MemoryTimeline, OperatorCost, PeakTensor, Profile, Provenance, Sensitivity, Severity, Shortfall,
+    SourceModel, Step, TensorSignature, Variant, Verdict, WayDown,
 };
 
 const MACHINE: &str = "an invented two-core machine, 2 threads";
@@ -14,11 +14,21 @@ pub(crate) fn evidence(outcome: &str) -> Option<Evidence> {
     let latency = [
         LatencyRun {
             first_ms: Some(81.0),
-            ..LatencyRun::from_samples_ns("Source float32", MACHINE, &durations_ns(1000, 54.6, 2.4), Some(25.0))
+            ..LatencyRun::from_samples_ns(
+                "Source float32",
+                MACHINE,
+                &durations_ns(1000, 54.6, 2.4),
+                Some(25.0),
+            )
         },
         LatencyRun {
             first_ms: Some(29.5),
-            ..LatencyRun::from_samples_ns("Packaged variant", MACHINE, &durations_ns(3000, 19.3, 0.8), Some(25.0))
+            ..LatencyRun::from_samples_ns(
+                "Packaged variant",
+                MACHINE,
+                &durations_ns(3000, 19.3, 0.8),
+                Some(25.0),
+            )
         },
     ];
     let mut evidence = Evidence {
@@ -38,11 +48,15 @@ pub(crate) fn evidence(outcome: &str) -> Option<Evidence> {
         sensitivity: Some(sensitivity()),
         ways_down: ways_down(),
         not_measured: vec![
-            "Latency on the watch itself: the figures are from the machine named under Provenance.".to_owned(),
+            "Latency on the watch itself: the figures are from the machine named under Provenance."
+                .to_owned(),
             "Energy: this machine has no counter for it.".to_owned(),
             "Accuracy outside the 12 classes of the sample data.".to_owned(),
         ],
-        notes: vec!["The peak does not include the 1.9 MB that the process takes before a model is loaded.".to_owned()],
+        notes: vec![
+            "The peak does not include the 1.9 MB that the process takes before a model is loaded."
+                .to_owned(),
+        ],
         ..Evidence::default()
     };
     match outcome {
@@ -102,7 +116,9 @@ fn make_infeasible(evidence: &mut Evidence) {
 fn durations_ns(count: u64, median_ms: f64, spread_ms: f64) -> Vec<u64> {
     let mut state = count;
     let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 11) as f64 / (1_u64 << 53) as f64
     };
     (0..count)
@@ -130,9 +146,10 @@ fn provenance() -> Provenance {
         tool_version: "0.1.0".to_owned(),
         commit: Some("0000000".to_owned()),
         date: "2026-01-01".to_owned(),
-        command_line: "locket optimize example.onnx --calib calib --data dev --preprocess example.toml --device \
+        command_line:
+            "locket optimize example.onnx --calib calib --data dev --preprocess example.toml --device \
                        watch-series-7 --max-drop 0.7% -o out"
-            .to_owned(),
+                .to_owned(),
         machine: Machine {
             cpu: "Invented CPU".to_owned(),
             cores: 2,
@@ -157,7 +174,10 @@ fn provenance() -> Provenance {
             hash: "blake3:77aa…".to_owned(),
             file_bytes: 2_310_000,
         }),
-        data_sets: vec![data("calib", "calibration", 256), data("dev", "certificate", 5000)],
+        data_sets: vec![
+            data("calib", "calibration", 256),
+            data("dev", "certificate", 5000),
+        ],
     }
 }
 
@@ -177,9 +197,24 @@ fn budgets() -> Budgets {
             name: "watch-series-7".to_owned(),
             description: "a watch with 8 MB for the model and 25 ms of each 33 ms frame".to_owned(),
             facts: vec![
-                fact("main memory", "1 GB", Kind::Published, "sample source, not a real one"),
-                fact("8-bit multiply-adds", "19 GMAC/s", Kind::Modelled, "scaled from the host by clock and width"),
-                fact("clock", "1.8 GHz", Kind::Published, "sample source, not a real one"),
+                fact(
+                    "main memory",
+                    "1 GB",
+                    Kind::Published,
+                    "sample source, not a real one",
+                ),
+                fact(
+                    "8-bit multiply-adds",
+                    "19 GMAC/s",
+                    Kind::Modelled,
+                    "scaled from the host by clock and width",
+                ),
+                fact(
+                    "clock",
+                    "1.8 GHz",
+                    Kind::Published,
+                    "sample source, not a real one",
+                ),
             ],
         }),
     }
@@ -216,22 +251,28 @@ fn gauges(p99_ms: f64, max_ms: f64) -> Gauges {
 }
 
 fn steps(source_p99_ms: f64, packaged_p99_ms: f64) -> Vec<Step> {
-    let step = |name: &str, recipe: &str, decision, sizes: [u64; 3], times: [f64; 2], accuracy: [f64; 3]| Step {
-        name: name.to_owned(),
-        recipe: recipe.to_owned(),
-        decision,
-        package_bytes: Some(Figure::measured(sizes[0])),
-        weight_bytes: Some(Figure::planned(sizes[1])),
-        peak_memory_bytes: Some(Figure::planned(sizes[2])),
-        latency_p50_ms: Some(Figure::measured(times[0])),
-        latency_p99_ms: Some(Figure::measured(times[1])),
-        top1: Some(Figure::measured(accuracy[0])),
-        top5: Some(Figure::measured(accuracy[1])),
-        agreement: Some(Figure::measured(accuracy[2])),
-        drop: None,
-    };
+    let step =
+        |name: &str, recipe: &str, decision, sizes: [u64; 3], times: [f64; 2], accuracy: [f64; 3]| Step {
+            name: name.to_owned(),
+            recipe: recipe.to_owned(),
+            decision,
+            package_bytes: Some(Figure::measured(sizes[0])),
+            weight_bytes: Some(Figure::planned(sizes[1])),
+            peak_memory_bytes: Some(Figure::planned(sizes[2])),
+            latency_p50_ms: Some(Figure::measured(times[0])),
+            latency_p99_ms: Some(Figure::measured(times[1])),
+            top1: Some(Figure::measured(accuracy[0])),
+            top5: Some(Figure::measured(accuracy[1])),
+            agreement: Some(Figure::measured(accuracy[2])),
+            drop: None,
+        };
     let drop = |estimate: f64, half: f64| {
-        Some(Interval { estimate, lower: estimate - half, upper: estimate + half })
+        Some(Interval {
+            kind: Kind::Measured,
+            estimate,
+            lower: estimate - half,
+            upper: estimate + half,
+        })
     };
     vec![
         step(
@@ -301,7 +342,11 @@ fn memory() -> MemoryTimeline {
             let stage = index / 9;
             let base = 4_100_000 >> stage;
             MemoryPoint {
-                operator: format!("block_{}/{}", stage + 1, ["expand", "depthwise", "project"][(index % 3) as usize]),
+                operator: format!(
+                    "block_{}/{}",
+                    stage + 1,
+                    ["expand", "depthwise", "project"][(index % 3) as usize]
+                ),
                 live_bytes: base * (7 + (index * 5) % 4) / 10 + 120_000,
                 scratch_bytes: if index % 3 == 1 { base / 14 } else { 40_000 },
             }
@@ -331,12 +376,20 @@ fn profile() -> Profile {
         .map(|index| {
             let (operator, kernel, fused): (&str, &str, &[&str]) = match index % 4 {
                 0 => ("conv", "u8s8_conv_avx512vnni", &["conv", "batch_norm", "relu6"]),
-                1 => ("depthwise_conv", "u8s8_depthwise_avx512", &["conv", "batch_norm", "relu6"]),
+                1 => (
+                    "depthwise_conv",
+                    "u8s8_depthwise_avx512",
+                    &["conv", "batch_norm", "relu6"],
+                ),
                 2 => ("conv", "u8s8_conv_avx512vnni", &["conv", "batch_norm", "add"]),
                 _ if index == 27 => ("softmax", "f32_softmax_avx512", &[]),
                 _ => ("global_pool", "u8_pool_avx2", &[]),
             };
-            let macs = if fused.is_empty() { 0 } else { 26_000_000 / (index + 1) * (3 - index % 2) };
+            let macs = if fused.is_empty() {
+                0
+            } else {
+                26_000_000 / (index + 1) * (3 - index % 2)
+            };
             OperatorCost {
                 name: format!("features/block_{}/operator_{index}", index / 4 + 1),
                 operator: operator.to_owned(),
@@ -351,26 +404,51 @@ fn profile() -> Profile {
             }
         })
         .collect();
-    Profile { kind: Kind::Measured, runs: 200, cpu_usage: Some(1.91), operators }
+    Profile {
+        kind: Kind::Measured,
+        runs: 200,
+        cpu_usage: Some(1.91),
+        operators,
+    }
 }
 
 fn variants() -> Vec<Variant> {
-    let variant = |name: &str, package: u64, peak: u64, latency_ms: f64, drop: f64, kind: Kind, chosen| Variant {
-        name: name.to_owned(),
-        package_bytes: Some(Figure { value: package, kind }),
-        peak_memory_bytes: Some(Figure::planned(peak)),
-        latency_ms: Some(Figure { value: latency_ms, kind }),
-        drop: Some(Figure { value: drop, kind }),
-        drop_upper: (kind == Kind::Measured).then_some(drop + 0.0032),
-        chosen,
-    };
+    let variant =
+        |name: &str, package: u64, peak: u64, latency_ms: f64, drop: f64, kind: Kind, chosen| Variant {
+            name: name.to_owned(),
+            package_bytes: Some(Figure { value: package, kind }),
+            peak_memory_bytes: Some(Figure::planned(peak)),
+            latency_ms: Some(Figure {
+                value: latency_ms,
+                kind,
+            }),
+            drop: Some(Figure { value: drop, kind }),
+            drop_upper: (kind == Kind::Measured).then_some(drop + 0.0032),
+            chosen,
+        };
     let (measured, modelled) = (Kind::Measured, Kind::Modelled);
     vec![
         variant("float32", 12_400_000, 18_600_000, 58.7, 0.0, measured, false),
         variant("w8", 3_140_000, 9_400_000, 55.2, 0.0003, measured, false),
         variant("w8a8", 3_130_000, 7_700_000, 26.9, 0.0012, measured, false),
-        variant("w8a8 + prune 26 %", 2_310_000, 6_900_000, 21.4, 0.0022, measured, true),
-        variant("w8a8 + prune 40 %", 1_890_000, 6_100_000, 17.2, 0.0121, modelled, false),
+        variant(
+            "w8a8 + prune 26 %",
+            2_310_000,
+            6_900_000,
+            21.4,
+            0.0022,
+            measured,
+            true,
+        ),
+        variant(
+            "w8a8 + prune 40 %",
+            1_890_000,
+            6_100_000,
+            17.2,
+            0.0121,
+            modelled,
+            false,
+        ),
         variant("mixed 8/4", 2_050_000, 6_650_000, 27.4, 0.0058, measured, false),
         variant("pal4 + a8", 1_720_000, 6_290_000, 29.3, 0.0214, measured, false),
         variant("pal2 + a8", 980_000, 5_560_000, 30.1, 0.312, measured, false),
@@ -387,6 +465,7 @@ fn diagnostics() -> Vec<Diagnostic> {
         why: "Moving the channels twice costs time and gives the same values.".to_owned(),
         help: String::new(),
         rewritten_to: Some("conv".to_owned()),
+        works_from: None,
     };
     vec![
         transposed("/features/4/Transpose"),
@@ -398,6 +477,7 @@ fn diagnostics() -> Vec<Diagnostic> {
             why: "It becomes three operators, which rounds twice more in float16.".to_owned(),
             help: "Choose iOS 17 or later, or keep this layer in float32.".to_owned(),
             rewritten_to: Some("mul(x, sigmoid_hard(x))".to_owned()),
+            works_from: Some("iOS 15".to_owned()),
         },
         transposed("/features/9/Transpose"),
     ]
@@ -409,7 +489,12 @@ fn sensitivity() -> Sensitivity {
             let scale = 10_f64.powf(-3.2 + f64::from((index * 7) % 11) * 0.19);
             LayerSensitivity {
                 layer: format!("features/block_{}/conv_{}", index / 3 + 1, index % 3 + 1),
-                divergence_nats: vec![scale * 0.02, scale * 0.11, scale, if index == 0 { f64::NAN } else { scale * 9.0 }],
+                divergence_nats: vec![
+                    scale * 0.02,
+                    scale * 0.11,
+                    scale,
+                    if index == 0 { f64::NAN } else { scale * 9.0 },
+                ],
                 chosen: Some(usize::from((index * 7) % 11 < 3)),
             }
         })
