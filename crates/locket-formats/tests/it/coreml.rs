@@ -1,8 +1,10 @@
 //! Core ML packages, from files and back.
 
 mod kit;
+mod written;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where the test kit is; `None` if there is none, which is then said.
 fn kit() -> Option<PathBuf> {
@@ -13,4 +15,38 @@ fn kit() -> Option<PathBuf> {
     }
     eprintln!("skipped: no test kit at {} (set LOCKET_KIT)", path.display());
     None
+}
+
+/// Lets the independent checker, on top of coremltools, judge a package. Skips, and says so, where the interpreter
+/// that has coremltools (`LOCKET_CT_PYTHON`) or the checker is missing.
+fn check(package: &Path) {
+    let Some(python) = std::env::var_os("LOCKET_CT_PYTHON") else {
+        eprintln!("skipped: LOCKET_CT_PYTHON names no interpreter with coremltools");
+        return;
+    };
+    let Some(kit) = kit() else { return };
+    let checker = kit.join("../tools/check_mlpackage.py");
+    let output = Command::new(python).arg(checker).arg(package).arg("--materialize").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let verdict: Vec<&str> = said.lines().filter(|line| line.starts_with("FAIL")).collect();
+    assert!(output.status.success(), "{}: {verdict:?}\n{said}", package.display());
+}
+
+/// All files of a package by path, with their bytes.
+fn contents(package: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![package.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(package).unwrap().to_owned();
+                files.push((name, std::fs::read(path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
 }
