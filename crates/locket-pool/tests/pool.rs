@@ -51,7 +51,7 @@ fn a_panic_on_any_thread_reaches_the_caller_and_the_pool_lives() {
     for bad in 0..2 {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             pool.run(&mut output, &[0, 1, 2], &mut [], 0, &|part, _, _| {
-                assert_ne!(part, bad, "on purpose")
+                assert_ne!(part, bad, "on purpose");
             });
         }));
         assert!(outcome.is_err());

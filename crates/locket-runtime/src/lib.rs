@@ -1,1 +1,15 @@
 //! From a program to a plan with exact memory, and from a plan to predictions.
+//!
+//! * [`plan`] is pure: a typed function becomes steps, an arena with a byte offset for every tensor, and the exact
+//!   peak in bytes. It decides layouts, aliases, and how many threads each step is worth.
+//! * [`exec`] runs a plan: a [`Session`] owns the arena and the threads; a prediction allocates nothing, takes no lock
+//!   and looks nothing up by name.
+//!
+//! What is absent on purpose: reading files (`locket-formats`), rewriting programs (`locket-passes`).
+#![forbid(unsafe_code)]
+
+pub mod exec;
+pub mod plan;
+
+pub use exec::{Observer, RunError, Session, StepEvent};
+pub use plan::{MemoryReport, Plan, PlanError, PlanOptions, plan};

@@ -1,0 +1,259 @@
+//! A plan with its memory and its threads.
+
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use locket_ops::{Layout, transpose_bytes};
+use locket_pool::Pool;
+use locket_tensor::{AlignedBytes, DType, TensorMut, TensorRef};
+
+use super::observe::{Observer, StepEvent};
+use crate::plan::{MAX_INPUTS, Place, Plan, PlannedStep, Port};
+
+/// Why a prediction gave no answer. The session stays usable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// Another number of tensors than the interface has.
+    #[error("expected {expected} {role}s, found {found}")]
+    Count {
+        /// `input` or `output`.
+        role: &'static str,
+        /// How many the interface has.
+        expected: usize,
+        /// How many were given.
+        found: usize,
+    },
+    /// A tensor does not fit the interface.
+    #[error("{role} {name}: expected {expected}, found {found}")]
+    Tensor {
+        /// `input` or `output`.
+        role: &'static str,
+        /// Its name.
+        name: String,
+        /// The interface's type.
+        expected: String,
+        /// The type given.
+        found: String,
+    },
+    /// The deadline passed; `step` was the next to run.
+    #[error("deadline of {budget:?} exceeded after {elapsed:?}, before {operator}")]
+    DeadlineExceeded {
+        /// Time allowed.
+        budget: Duration,
+        /// Time taken when it was noticed.
+        elapsed: Duration,
+        /// The operation that was next.
+        operator: String,
+    },
+}
+
+/// A plan with its arena, scratch and threads. One prediction at a time.
+#[derive(Debug)]
+pub struct Session {
+    plan: Plan,
+    arena: AlignedBytes,
+    scratch: AlignedBytes,
+    pool: Pool,
+}
+
+impl Session {
+    /// Reserves the plan's memory and starts its threads.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error if a thread cannot be started.
+    pub fn new(plan: Plan) -> std::io::Result<Self> {
+        let arena = AlignedBytes::zeroed(plan.arena_bytes);
+        let scratch = AlignedBytes::zeroed(plan.scratch_bytes);
+        // Threads that no step is worth are not started.
+        let threads = plan.steps.iter().map(|step| step.parts.len()).max().unwrap_or(1);
+        Ok(Self {
+            arena,
+            scratch,
+            pool: Pool::new(threads)?,
+            plan,
+        })
+    }
+
+    /// What runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Predicts: reads `inputs`, in the order of [`Plan::inputs`], and writes `outputs`, in the order of
+    /// [`Plan::outputs`]. Tensors are row-major. Allocates nothing unless a step is marked slow.
+    ///
+    /// # Errors
+    ///
+    /// If tensors do not fit the interface, or the deadline passes; outputs are then untouched.
+    pub fn predict(
+        &mut self,
+        inputs: &[TensorRef<'_>],
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+    ) -> Result<(), RunError> {
+        self.run(inputs, outputs, budget, None)
+    }
+
+    /// Predicts under the eyes of an observer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::predict`].
+    pub fn predict_observed(
+        &mut self,
+        inputs: &[TensorRef<'_>],
+        outputs: &mut [TensorMut<'_>],
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        self.run(inputs, outputs, None, Some(observer))
+    }
+
+    fn run(
+        &mut self,
+        inputs: &[TensorRef<'_>],
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+        mut observer: Option<&mut dyn Observer>,
+    ) -> Result<(), RunError> {
+        let started = budget.map(|budget| (Instant::now(), budget));
+        check(
+            "input",
+            &self.plan.inputs,
+            inputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
+        )?;
+        check(
+            "output",
+            &self.plan.outputs,
+            outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
+        )?;
+        let arena = self.arena.as_mut_slice();
+        for (port, tensor) in self.plan.inputs.iter().zip(inputs) {
+            if let Place::Arena(range) = &port.place {
+                into_layout(port, tensor.bytes, &mut arena[range.clone()]);
+            }
+        }
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            if let Some((start, budget)) = started {
+                check_deadline(start, budget, step)?;
+            }
+            match observer.as_deref_mut() {
+                None => run_step(step, arena, self.scratch.as_mut_slice(), &mut self.pool),
+                Some(observer) => {
+                    observer.before(index);
+                    let start = Instant::now();
+                    run_step(step, arena, self.scratch.as_mut_slice(), &mut self.pool);
+                    observer.after(StepEvent {
+                        index,
+                        step,
+                        start,
+                        end: Instant::now(),
+                    });
+                }
+            }
+        }
+        for (port, tensor) in self.plan.outputs.iter().zip(outputs) {
+            match &port.place {
+                Place::Arena(range) => from_layout(port, &arena[range.clone()], tensor.bytes),
+                Place::Constant(constant) => tensor.bytes.copy_from_slice(constant.bytes()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_deadline(start: Instant, budget: Duration, next: &PlannedStep) -> Result<(), RunError> {
+    let elapsed = start.elapsed();
+    if elapsed <= budget {
+        return Ok(());
+    }
+    let operator = next.origin.first().unwrap_or(&next.kind).clone();
+    Err(RunError::DeadlineExceeded {
+        budget,
+        elapsed,
+        operator,
+    })
+}
+
+fn check<'a>(
+    role: &'static str,
+    ports: &[Port],
+    given: impl ExactSizeIterator<Item = (DType, &'a [usize])>,
+) -> Result<(), RunError> {
+    if given.len() != ports.len() {
+        return Err(RunError::Count {
+            role,
+            expected: ports.len(),
+            found: given.len(),
+        });
+    }
+    for (port, (dtype, shape)) in ports.iter().zip(given) {
+        if port.dtype != dtype || *port.shape != *shape {
+            return Err(RunError::Tensor {
+                role,
+                name: port.name.clone(),
+                expected: format!("{} {:?}", port.dtype, port.shape),
+                found: format!("{dtype} {shape:?}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn run_step(step: &PlannedStep, arena: &mut [u8], scratch: &mut [u8], pool: &mut Pool) {
+    let Range { start, end } = step.output;
+    let (before, rest) = arena.split_at_mut(start);
+    let (output, after) = rest.split_at_mut(end - start);
+    let (before, after) = (&*before, &*after);
+    let mut slots: [&[u8]; MAX_INPUTS] = [&[]; MAX_INPUTS];
+    for (slot, range) in slots.iter_mut().zip(&step.inputs) {
+        *slot = if range.start >= end && !range.is_empty() {
+            &after[range.start - end..range.end - end]
+        } else {
+            &before[range.clone()]
+        };
+    }
+    let inputs = &slots[..step.inputs.len()];
+    if let [units] = step.parts.as_slice() {
+        step.step
+            .run(units.clone(), inputs, output, &mut scratch[..step.scratch_bytes]);
+        return;
+    }
+    pool.run(
+        output,
+        &step.borders,
+        scratch,
+        step.scratch_bytes,
+        &|part, chunk, scratch| {
+            step.step.run(step.parts[part].clone(), inputs, chunk, scratch);
+        },
+    );
+}
+
+fn sides(port: &Port) -> Option<(usize, usize, usize, usize)> {
+    if port.layout.same_bytes(Layout::RowMajor, &port.shape) {
+        return None;
+    }
+    let pixels = port.shape[2..].iter().product();
+    Some((port.shape[0], port.shape[1], pixels, port.dtype.bits() / 8))
+}
+
+fn into_layout(port: &Port, source: &[u8], target: &mut [u8]) {
+    match sides(port) {
+        None => target.copy_from_slice(source),
+        Some((outer, channels, pixels, width)) => {
+            transpose_bytes(width, [outer, channels, pixels], source, target);
+        }
+    }
+}
+
+fn from_layout(port: &Port, source: &[u8], target: &mut [u8]) {
+    match sides(port) {
+        None => target.copy_from_slice(source),
+        Some((outer, channels, pixels, width)) => {
+            transpose_bytes(width, [outer, pixels, channels], source, target);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Operations become steps, values become buffers.
+
+use locket_kernels::Isa;
+use locket_mil::{Function, Type, ValueId};
+use locket_ops::{Cost, Layout, Node, Operator, Prepare, Prepared, ReferenceStep, registry};
+use locket_tensor::{DType, Shape};
+
+use super::{PlanError, PlanOptions, constants::Folded, convert, layouts::Choice};
+
+/// Most tensors that a step may read: they are handed over in an array on the stack.
+pub(crate) const MAX_INPUTS: usize = 64;
+
+/// A buffer before it has a place. Several values may share one.
+#[derive(Clone, Debug)]
+pub(super) struct Buffer {
+    pub(super) name: String,
+    pub(super) bytes: usize,
+}
+
+/// A step whose operands are buffers.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) kind: String,
+    pub(super) origin: Vec<String>,
+    pub(super) prepared: Prepared,
+    pub(super) inputs: Vec<usize>,
+    pub(super) output: usize,
+    pub(super) cost: Cost,
+}
+
+/// Steps and buffers of a function.
+#[derive(Debug, Default)]
+pub(super) struct Drafts {
+    pub(super) buffers: Vec<Buffer>,
+    pub(super) steps: Vec<Draft>,
+    /// For each input of the function, its buffer and layout.
+    pub(super) inputs: Vec<(usize, Layout)>,
+    /// For each output of the function, its buffer and layout; `None` for a constant.
+    pub(super) outputs: Vec<Option<(usize, Layout)>>,
+}
+
+struct Maker<'a> {
+    function: &'a Function,
+    options: PlanOptions,
+    /// For each value, the buffer that holds it as made, and its buffer in the other layout once converted.
+    places: Vec<[Option<usize>; 2]>,
+    drafts: Drafts,
+    /// Scratch copy of the layouts, changed to what the operation at hand reads.
+    layouts: Vec<Layout>,
+    choice: &'a Choice,
+}
+
+pub(super) fn prepare(folded: &Folded, choice: &Choice, options: PlanOptions) -> Result<Drafts, PlanError> {
+    let function = &folded.function;
+    let mut maker = Maker {
+        function,
+        options,
+        places: vec![[None; 2]; function.values().len()],
+        drafts: Drafts::default(),
+        layouts: choice.values.clone(),
+        choice,
+    };
+    for &input in &function.inputs {
+        interface_type(function, "input", &function.value(input).name, input)?;
+        let buffer = maker.new_buffer(input);
+        maker.places[input.index()][0] = Some(buffer);
+        maker.drafts.inputs.push((buffer, choice.values[input.index()]));
+    }
+    for index in (0..function.operations.len()).filter(|&index| folded.live[index]) {
+        maker.operation(index)?;
+    }
+    for output in &function.outputs {
+        interface_type(function, "output", &output.name, output.value)?;
+        let place = maker.places[output.value.index()][0];
+        maker
+            .drafts
+            .outputs
+            .push(place.map(|buffer| (buffer, choice.values[output.value.index()])));
+    }
+    Ok(maker.drafts)
+}
+
+/// The type of a value at the interface.
+pub(super) fn interface_type(
+    function: &Function,
+    role: &'static str,
+    name: &str,
+    id: ValueId,
+) -> Result<(DType, Shape), PlanError> {
+    match function.ty(id) {
+        Type::Tensor { dtype, shape } if dtype.bits() >= 8 => Ok((*dtype, shape.clone())),
+        other => Err(PlanError::Interface {
+            role,
+            name: name.to_owned(),
+            found: other.to_string(),
+        }),
+    }
+}
+
+impl Maker<'_> {
+    fn new_buffer(&mut self, id: ValueId) -> usize {
+        let value = self.function.value(id);
+        self.drafts.buffers.push(Buffer {
+            name: value.name.clone(),
+            bytes: value.ty.bytes(),
+        });
+        self.drafts.buffers.len() - 1
+    }
+
+    fn operation(&mut self, index: usize) -> Result<(), PlanError> {
+        let operation = &self.function.operations[index];
+        let node = Node::new(self.function, operation);
+        let operator = registry::find(&node)?;
+        let choice = self.choice;
+        let reads = &choice.reads[index];
+        if choice.alias[index] {
+            let source = self.places[reads[0].0.index()][0];
+            self.places[operation.outputs[0].index()][0] = source;
+            return Ok(());
+        }
+        if reads.len() > MAX_INPUTS {
+            let node = operation.label().to_owned();
+            return Err(PlanError::TooManyInputs {
+                node,
+                found: reads.len(),
+                limit: MAX_INPUTS,
+            });
+        }
+        let inputs: Vec<usize> = reads
+            .iter()
+            .map(|&(id, layout)| self.buffer_in(id, layout))
+            .collect::<Result<_, _>>()?;
+        for &(id, layout) in reads {
+            self.layouts[id.index()] = layout;
+        }
+        let cost = operator.cost(&node);
+        for (position, &output) in operation.outputs.iter().enumerate() {
+            let prepared = self.prepared(&node, operator, position)?;
+            let buffer = self.new_buffer(output);
+            self.places[output.index()][0] = Some(buffer);
+            self.drafts.steps.push(Draft {
+                kind: operation.kind.to_string(),
+                origin: operation.origin.clone(),
+                prepared,
+                inputs: inputs.clone(),
+                output: buffer,
+                // An operation with several outputs runs once for each; its cost is told once.
+                cost: if position == 0 { cost } else { Cost::default() },
+            });
+        }
+        for &(id, _) in reads {
+            self.layouts[id.index()] = choice.values[id.index()];
+        }
+        Ok(())
+    }
+
+    /// The operator's own step, or its reference. A reference reads and writes row-major: if layouts were chosen
+    /// otherwise, the operator promised a step and has none for these operands, which is an error of ours.
+    fn prepared(
+        &self,
+        node: &Node<'_>,
+        operator: &dyn Operator,
+        output: usize,
+    ) -> Result<Prepared, PlanError> {
+        let isa: Isa = self.options.isa;
+        let prepare = Prepare {
+            node: *node,
+            isa,
+            output,
+            layouts: &self.layouts,
+        };
+        if let Some(prepared) = operator.prepare(&prepare)? {
+            return Ok(prepared);
+        }
+        let out = node.operation.outputs[output];
+        let values = node.dynamic_inputs(&[]).into_iter().chain([out]);
+        for id in values {
+            let shape = node.function.ty(id).shape().unwrap_or_default();
+            if !self.layouts[id.index()].same_bytes(Layout::RowMajor, shape) {
+                return Err(node
+                    .error("has no kernel for channels-last operands of this type")
+                    .into());
+            }
+        }
+        Ok(ReferenceStep::prepare(node, output)?)
+    }
+
+    /// The buffer that holds `id` in `layout`; plans a conversion the first time that is another one than it has.
+    fn buffer_in(&mut self, id: ValueId, layout: Layout) -> Result<usize, PlanError> {
+        let made = self.choice.values[id.index()];
+        let function = self.function;
+        let node_error = || PlanError::Interface {
+            role: "value",
+            name: function.value(id).name.clone(),
+            found: format!("{}, which nothing computes", function.ty(id)),
+        };
+        let [Some(source), converted] = self.places[id.index()] else {
+            return Err(node_error());
+        };
+        let Type::Tensor { dtype, shape } = function.ty(id) else {
+            return Err(node_error());
+        };
+        if made.same_bytes(layout, shape) {
+            return Ok(source);
+        }
+        if let Some(buffer) = converted {
+            return Ok(buffer);
+        }
+        let buffer = self.new_buffer(id);
+        self.places[id.index()][1] = Some(buffer);
+        let bytes = function.ty(id).bytes() as u64;
+        self.drafts.steps.push(Draft {
+            kind: "locket.to_layout".to_owned(),
+            origin: Vec::new(),
+            prepared: convert::step(*dtype, shape, made),
+            inputs: vec![source],
+            output: buffer,
+            cost: Cost {
+                macs: 0,
+                bytes: bytes * 2,
+            },
+        });
+        Ok(buffer)
+    }
+}

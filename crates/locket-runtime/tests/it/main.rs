@@ -1,0 +1,6 @@
+//! Plans and sessions through their public face.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod memory;
+mod models;
+mod predict;

@@ -1,0 +1,110 @@
+//! Predictions are what the references say, on every instruction set and any number of threads.
+
+use std::time::Duration;
+
+use expect_test::expect;
+use locket_kernels::Isa;
+use locket_runtime::{Observer, RunError, StepEvent};
+use locket_tensor::{Tensor, TensorMut};
+
+use crate::models::{RESIDUAL, by_reference, function, input, predict, session};
+
+/// Sums of at most 144 products in f32, through four layers, against f64.
+const TOLERANCE: f32 = 1e-4;
+
+fn assert_close(found: &Tensor, expected: &Tensor) {
+    let (found, expected) = (found.to_f32().unwrap(), expected.to_f32().unwrap());
+    let largest = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
+    for (a, b) in found.iter().zip(&expected) {
+        assert!(
+            (a - b).abs() <= TOLERANCE * largest,
+            "{a} is not {b} (largest {largest})"
+        );
+    }
+}
+
+#[test]
+fn sessions_agree_with_references() {
+    let function = function(RESIDUAL);
+    let inputs = [input(&function, 0)];
+    let expected = by_reference(&function, &inputs);
+    for isa in Isa::available() {
+        for threads in [1, 2, 3] {
+            let mut session = session(&function, isa, threads);
+            for _ in 0..3 {
+                assert_close(&predict(&mut session, &inputs)[0], &expected[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let function = function(RESIDUAL);
+    let inputs = [input(&function, 0)];
+    let one = predict(&mut session(&function, Isa::best(), 1), &inputs);
+    let three = predict(&mut session(&function, Isa::best(), 3), &inputs);
+    assert_eq!(one, three);
+}
+
+#[test]
+fn wrong_tensors_are_named() {
+    let function = function(RESIDUAL);
+    let mut session = session(&function, Isa::best(), 1);
+    let small = Tensor::from_slice(&[1, 3, 12, 11], &[0f32; 396]).unwrap();
+    let error = session.predict(&[small.view()], &mut [], None).unwrap_err();
+    expect!["input x: expected fp32 [1, 3, 12, 12], found fp32 [1, 3, 12, 11]"].assert_eq(&error.to_string());
+    let error = session.predict(&[], &mut [], None).unwrap_err();
+    expect!["expected 1 inputs, found 0"].assert_eq(&error.to_string());
+}
+
+#[test]
+fn a_late_prediction_is_an_error_and_the_session_lives() {
+    let function = function(RESIDUAL);
+    let inputs = [input(&function, 0)];
+    let mut session = session(&function, Isa::best(), 1);
+    let expected = predict(&mut session, &inputs);
+    let mut bytes = vec![0u8; 480 * 4];
+    let output = TensorMut {
+        dtype: locket_tensor::DType::Float32,
+        shape: &[1, 16, 6, 5],
+        bytes: &mut bytes,
+    };
+    let outcome = session.predict(&[inputs[0].view()], &mut [output], Some(Duration::ZERO));
+    let Err(RunError::DeadlineExceeded { operator, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(operator, "stem");
+    assert_eq!(predict(&mut session, &inputs), expected);
+}
+
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl Observer for Names {
+    fn after(&mut self, event: StepEvent<'_>) {
+        self.0
+            .push(event.step.origin.first().unwrap_or(&event.step.kind).clone());
+    }
+}
+
+#[test]
+fn an_observer_sees_every_step_in_order() {
+    let function = function(RESIDUAL);
+    let inputs = [input(&function, 0)];
+    let mut session = session(&function, Isa::best(), 1);
+    let mut names = Names::default();
+    let mut bytes = vec![0u8; 480 * 4];
+    let output = TensorMut {
+        dtype: locket_tensor::DType::Float32,
+        shape: &[1, 16, 6, 5],
+        bytes: &mut bytes,
+    };
+    session
+        .predict_observed(&[inputs[0].view()], &mut [output], &mut names)
+        .unwrap();
+    assert_eq!(
+        names.0,
+        ["stem", "depthwise", "project", "pool", "locket.to_layout", "head"]
+    );
+}
