@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use thiserror::Error;
+
 use crate::error::{DataError, read_limited};
 
 /// Largest table that is read: room for several million labels.
@@ -40,7 +42,8 @@ pub struct LabelRow {
 }
 
 /// What is wrong with a table, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line}: {problem}")]
 pub struct CsvProblem {
     /// The line, counted from 1.
     pub line: usize,

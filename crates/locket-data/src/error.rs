@@ -61,7 +61,7 @@ pub enum DataError {
         /// The picture's file.
         path: PathBuf,
         /// What is wrong with it.
-        problem: String,
+        problem: Problem,
     },
     /// A preprocessing recipe is wrong.
     #[error("{}: {problem}", path.display())]
@@ -69,7 +69,7 @@ pub enum DataError {
         /// The recipe's file.
         path: PathBuf,
         /// What is wrong with it.
-        problem: String,
+        problem: Problem,
     },
     /// A folder does not hold a labelled set.
     #[error("{}: {problem}", path.display())]
@@ -97,8 +97,19 @@ pub enum DataError {
         /// The sample's name.
         sample: String,
         /// What does not fit.
-        problem: String,
+        problem: Problem,
     },
+}
+
+/// What is wrong with something whose place only the caller knows: a picture's bytes, a recipe's text, one sample. One line.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Problem(String);
+
+impl From<String> for Problem {
+    fn from(line: String) -> Self {
+        Self(line)
+    }
 }
 
 impl DataError {

@@ -16,6 +16,8 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use crate::Problem;
+
 /// Most pixels of a picture.
 pub const MAX_PIXELS: usize = 64 * 1024 * 1024;
 
@@ -37,8 +39,12 @@ pub struct RgbImage {
 ///
 /// # Errors
 ///
-/// One line that says what is wrong with the bytes.
-pub fn decode(file: &[u8], output: &mut RgbImage) -> Result<(), String> {
+/// [`Problem`]: what is wrong with the bytes.
+pub fn decode(file: &[u8], output: &mut RgbImage) -> Result<(), Problem> {
+    Ok(decode_any(file, output)?)
+}
+
+fn decode_any(file: &[u8], output: &mut RgbImage) -> Result<(), String> {
     match file {
         [0xff, 0xd8, ..] => decode_jpeg(file, output),
         [0x89, b'P', b'N', b'G', ..] => {

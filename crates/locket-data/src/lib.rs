@@ -6,6 +6,25 @@
 //!
 //! Left to others: running a model, threads (reading a sample takes `&self`, so callers decode in parallel), and what a
 //! report says about the numbers. Bytes from files are taken as hostile: sizes are bounded before anything is allocated.
+//!
+//! ```no_run
+//! use locket_data::statistics::PairedCounts;
+//! use locket_data::{Dataset, InputSpec, Preprocess, SampleBuffer};
+//! # fn run(_: &[f32]) -> [usize; 2] { [0, 0] }
+//!
+//! let dataset = Dataset::open("photos/dev".as_ref())?;
+//! let recipe = Preprocess::read("model.toml".as_ref())?;
+//! let input = InputSpec::float32(&[1, 3, 224, 224]);
+//! let mut buffer = SampleBuffer::new();
+//! let mut right = Vec::new();
+//! for index in 0..dataset.len() {
+//!     dataset.read(index, &recipe, &input, &mut buffer)?;
+//!     let classes = run(buffer.elements()?); // of the model before and after
+//!     right.push((classes[0] == dataset.label(index), classes[1] == dataset.label(index)));
+//! }
+//! println!("drop at most {:.2} %", 100.0 * PairedCounts::from_right(right).drop_upper_bound(0.95));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +44,6 @@ pub mod resize;
 pub mod statistics;
 
 pub use dataset::Dataset;
-pub use error::DataError;
+pub use error::{DataError, Problem};
 pub use npy::{NpyArray, NpyRows, NpyType};
 pub use preprocess::{InputSpec, Preprocess, Quantization, RawSample, SampleBuffer};

@@ -3,6 +3,7 @@
 use half::f16;
 
 use super::{ChannelOrder, InputSpec, IntegerInput, Layout, MAX_SIDE, Preprocess, RawSample, SampleBuffer};
+use crate::Problem;
 use crate::image::MAX_PIXELS;
 use crate::npy::{NpyElement, NpyType, convert_to_f32};
 use crate::resize::{Picture, ResizeScratch, Window, resize_bilinear};
@@ -23,8 +24,17 @@ impl Preprocess {
     ///
     /// # Errors
     ///
-    /// One line that says why this sample does not fit the recipe, or the recipe the input.
+    /// [`Problem`]: why this sample does not fit the recipe, or the recipe the input.
     pub fn apply(
+        &self,
+        sample: RawSample<'_>,
+        input: &InputSpec,
+        buffer: &mut SampleBuffer,
+    ) -> Result<(), Problem> {
+        Ok(self.fill(sample, input, buffer)?)
+    }
+
+    fn fill(
         &self,
         sample: RawSample<'_>,
         input: &InputSpec,

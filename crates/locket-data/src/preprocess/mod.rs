@@ -17,7 +17,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{DataError, read_limited};
+use crate::error::{DataError, Problem, read_limited};
 use crate::image::RgbImage;
 use crate::npy::{NpyElement, NpyProblem, NpyType};
 
@@ -171,7 +171,7 @@ impl Preprocess {
             path: path.to_owned(),
             problem,
         };
-        let text = std::str::from_utf8(&bytes).map_err(|_| problem("not UTF-8 text".to_owned()))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| problem("not UTF-8 text".to_owned().into()))?;
         Self::parse(text).map_err(problem)
     }
 
@@ -179,8 +179,8 @@ impl Preprocess {
     ///
     /// # Errors
     ///
-    /// One line that says what is wrong and where.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// [`Problem`]: what is wrong, in which line or key.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
         let recipe: Self = toml::from_str(text).map_err(|error| {
             // The parser's own rendering draws the source over several lines; an error here is one line.
             let message = error.message().lines().collect::<Vec<_>>().join(", ");

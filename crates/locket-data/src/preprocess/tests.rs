@@ -30,7 +30,9 @@ fn pixels<'a>(shape: &'a [usize], bytes: &'a [u8]) -> RawSample<'a> {
 
 fn apply(recipe: &Preprocess, sample: RawSample<'_>, input: &InputSpec) -> Result<SampleBuffer, String> {
     let mut buffer = SampleBuffer::new();
-    recipe.apply(sample, input, &mut buffer)?;
+    recipe
+        .apply(sample, input, &mut buffer)
+        .map_err(|problem| problem.to_string())?;
     Ok(buffer)
 }
 
@@ -102,7 +104,7 @@ fn wrong_recipes_are_refused_in_one_line() {
         ("layout = ", "line 1: "),
     ];
     for (text, expected) in cases {
-        let problem = Preprocess::parse(text).expect_err(text);
+        let problem = Preprocess::parse(text).expect_err(text).to_string();
         assert!(
             problem.starts_with(expected) && !problem.contains('\n'),
             "{problem}\nexpected {expected}"

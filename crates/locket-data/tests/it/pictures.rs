@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use locket_data::Problem;
 use locket_data::image::{RgbImage, decode};
 use locket_data::npy::NpyArray;
 use locket_data::resize::{Picture, ResizeScratch, Window, resize_bilinear};
@@ -16,7 +17,7 @@ fn data(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn decode_file(name: &str) -> Result<RgbImage, String> {
+fn decode_file(name: &str) -> Result<RgbImage, Problem> {
     let mut picture = RgbImage::default();
     decode(
         &std::fs::read(data(name)).expect("the file is in the repository"),
@@ -162,7 +163,7 @@ fn what_is_no_picture_is_an_error() {
         (&[0xff, 0xd8, 0xff], "jpeg: "),
     ];
     for (file, expected) in cases {
-        let problem = decode(file, &mut RgbImage::default()).unwrap_err();
+        let problem = decode(file, &mut RgbImage::default()).unwrap_err().to_string();
         assert!(
             problem.starts_with(expected),
             "{problem:?}, expected {expected:?}"
