@@ -218,10 +218,10 @@ fn round_step(raw: f64) -> f64 {
 
 /// A tick's text: as many decimals as tell it from its neighbours.
 pub(crate) fn tick_text(value: f64, ticks: &[f64]) -> String {
-    let step = ticks
-        .windows(2)
-        .map(|pair| pair[1] - pair[0])
-        .fold(f64::INFINITY, f64::min);
+    let steps = || ticks.windows(2).map(|pair| pair[1] - pair[0]);
+    let (least, most) = (steps().fold(f64::INFINITY, f64::min), steps().fold(0.0, f64::max));
+    // On a logarithmic axis every tick has its own decimals.
+    let step = if most > least * 1.5 { value } else { least };
     let decimals = (0..6).find(|&decimals| {
         let scaled = |value: f64| value * 10_f64.powi(decimals);
         [step, value]
@@ -380,6 +380,8 @@ mod tests {
         assert_eq!(texts(2.31, 2.42), "2.325 2.350 2.375 2.400");
         let ticks = Scale::logarithmic(0.8, 120.0, 0.0, 1.0).ticks(6);
         assert_eq!(ticks, [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
+        assert_eq!(tick_text(0.5, &[0.5, 1.0, 10.0]), "0.5");
+        assert_eq!(tick_text(10.0, &[0.5, 1.0, 10.0]), "10");
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn sections(evidence: &Evidence) -> Vec<Section> {
         section("diagnostics", "Diagnostics", findings::diagnostics(evidence)),
         section(
             "ways-down",
-            "If it had to be smaller",
+            crate::prose::ways_down_title(evidence.verdict.as_ref()),
             findings::ways_down(evidence),
         ),
         section(

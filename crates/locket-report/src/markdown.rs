@@ -17,7 +17,10 @@ pub fn markdown(evidence: &Evidence) -> String {
     brief.gauges(evidence);
     brief.steps(evidence);
     brief.findings(evidence);
-    brief.ways_down(&evidence.ways_down);
+    brief.ways_down(
+        prose::ways_down_title(evidence.verdict.as_ref()),
+        &evidence.ways_down,
+    );
     brief.list("Not measured", &evidence.not_measured);
     brief.list("Notes", &evidence.notes);
     brief.provenance(evidence);
@@ -213,11 +216,11 @@ impl Brief {
         self.text.push('\n');
     }
 
-    fn ways_down(&mut self, ways: &[WayDown]) {
+    fn ways_down(&mut self, title: &str, ways: &[WayDown]) {
         if ways.is_empty() {
             return;
         }
-        self.heading("If it had to be smaller");
+        self.heading(title);
         let dash = || units::NONE.to_owned();
         let rows = ways.iter().map(|way| {
             vec![

@@ -350,6 +350,14 @@ pub(crate) fn profile_sentence(profile: &Profile) -> String {
     text
 }
 
+/// The title over the ways down: they answer a question, or they are what is needed now.
+pub(crate) const fn ways_down_title(verdict: Option<&Verdict>) -> &'static str {
+    match verdict {
+        Some(Verdict::Infeasible { .. }) => "What would bring it within the limits",
+        _ => "What I would change if it exceeded the budget",
+    }
+}
+
 /// A figure as text; what is not measured or planned says so.
 pub(crate) fn figure<T>(figure: Figure<T>, text: impl Fn(T) -> String) -> String {
     match figure.kind {

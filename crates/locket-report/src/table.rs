@@ -301,7 +301,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// `text` in at most `columns` terminal columns, its middle replaced by an ellipsis if it is longer.
-pub(crate) fn shorten(text: &str, columns: usize) -> String {
+pub fn shorten(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -312,6 +312,37 @@ pub(crate) fn shorten(text: &str, columns: usize) -> String {
         .chain(['…'])
         .chain(tail.into_iter().rev())
         .collect()
+}
+
+/// The part that all `names` start with, up to and with the last separator (`/`, `.` or `:`) in it. Model exporters put
+/// the same path before every name; without it, short columns show what differs. Empty for fewer than two names.
+pub fn shared_prefix<'a>(names: impl IntoIterator<Item = &'a str>) -> &'a str {
+    let mut names = names.into_iter();
+    let Some(first) = names.next() else { return "" };
+    let mut length = first.len();
+    let mut others = 0;
+    for name in names {
+        length = first
+            .bytes()
+            .zip(name.bytes())
+            .take(length)
+            .take_while(|(left, right)| left == right)
+            .count();
+        others += 1;
+    }
+    let shared = first.as_bytes().get(..length).unwrap_or_default();
+    match shared.iter().rposition(|byte| matches!(byte, b'/' | b'.' | b':')) {
+        Some(last) if others > 0 => &first[..=last],
+        _ => "",
+    }
+}
+
+/// `name` without `prefix`, in at most `columns` columns.
+pub fn short_name(name: &str, prefix: &str, columns: usize) -> String {
+    match name.strip_prefix(prefix) {
+        Some(rest) if !prefix.is_empty() && !rest.is_empty() => shorten(&format!("…{rest}"), columns),
+        _ => shorten(name, columns),
+    }
 }
 
 fn take_width(characters: impl Iterator<Item = char>, columns: usize) -> Vec<char> {

@@ -8,19 +8,20 @@ const KB: f64 = 1e3;
 const MB: f64 = 1e6;
 const GB: f64 = 1e9;
 
-/// Bytes in the largest decimal unit of which there is at least one: `512 B`, `79 kB`, `3.1 MB`, `1.25 GB`.
+/// Bytes in the largest decimal unit of which there is at least one: `512 B`, `7.9 kB`, `3.1 MB`, `1.25 GB`.
 pub fn bytes(count: u64) -> String {
     let scale = ByteScale::unit_for(count as f64);
     let value = count as f64 / scale.divisor;
-    let decimals = if scale.divisor <= KB || value >= 99.95 {
-        0
-    } else {
-        2
+    let decimals = match value {
+        _ if scale.divisor == 1.0 => 0,
+        ..9.995 if scale.divisor > KB => 2,
+        ..99.95 => 1,
+        _ => 0,
     };
     let mut number = format!("{value:.decimals$}");
     // 3.10 is read as 3.1 and 8.00 as 8.0: a trailing zero claims nothing, one decimal shows that there is a scale.
-    if decimals == 2 && (number.ends_with('0') || value >= 9.995) {
-        number = format!("{value:.1}");
+    if decimals == 2 && number.ends_with('0') {
+        number.pop();
     }
     format!("{number} {}", scale.unit)
 }
@@ -257,8 +258,10 @@ mod tests {
             (0, "0 B"),
             (512, "512 B"),
             (999, "999 B"),
-            (1_000, "1 kB"),
-            (79_140, "79 kB"),
+            (1_000, "1.0 kB"),
+            (7_700, "7.7 kB"),
+            (79_140, "79.1 kB"),
+            (512_300, "512 kB"),
             (999_499, "999 kB"),
             (999_500, "1.0 MB"),
             (3_100_000, "3.1 MB"),

@@ -10,8 +10,9 @@ const LEFT: f64 = 52.0;
 const TOP: f64 = 54.0;
 /// Height of the tallest bin.
 const BARS: f64 = 120.0;
-/// A time axis that spans more than this factor is logarithmic.
-const LOGARITHMIC_FROM: f64 = 12.0;
+/// A limit or a longest run beyond this multiple of the 99th percentile is named at the edge rather than drawn, or the
+/// distribution would be a sliver.
+const IN_SIGHT: f64 = 2.2;
 /// A non-empty bin is drawn at least this high, so that no run is invisible.
 const LEAST_BAR: f64 = 1.5;
 /// Height of one variant among the bands.
@@ -49,7 +50,7 @@ pub(crate) fn bands(runs: &[LatencyRun], budget_ms: Option<f64>) -> Markup {
             "{} on one axis; the figures are in the table below.",
             names.join(", ")
         ),
-        reading: "Each band reaches from the median to the 99th percentile, its line on to the longest run.",
+        reading: "Each band reaches from the median to the 99th percentile, its line on to the longest run, or off the axis.",
     };
     figure(&caption, |size| band_drawing(runs, budget_ms, size))
 }
@@ -61,7 +62,7 @@ fn usable(budget_ms: Option<f64>) -> Option<f64> {
 fn histogram(run: &LatencyRun, budget_ms: Option<f64>, size: Size) -> Drawing {
     let right = size.width() - 14.0;
     let base = TOP + BARS;
-    let (scale, axis_title) = time_scale(run, budget_ms, right);
+    let scale = time_scale(run, budget_ms, right);
     let bins: Vec<(f64, f64, u64)> = run.histogram.bins().collect();
     let total = bins
         .iter()
@@ -76,8 +77,8 @@ fn histogram(run: &LatencyRun, budget_ms: Option<f64>, size: Size) -> Drawing {
         .fold(0.0, f64::max);
     let heights = Scale::linear(0.0, tallest, base, TOP);
     let body = html! {
-        (super::vertical_axis(&heights, LEFT, right, &format!("% of runs per {}", units::milliseconds(unit_ms)), 3, tick_text))
-        @for &(low, high, count) in bins.iter().filter(|bin| bin.2 > 0) {
+        (super::vertical_axis(&heights, LEFT, right, &format!("% of runs per {}", units::nanoseconds((unit_ms * 1e6).round() as u64)), 3, tick_text))
+        @for &(low, high, count) in bins.iter().filter(|bin| bin.2 > 0 && bin.0 <= scale.high()) {
             @let (from, to) = (scale.at(low), scale.at(high));
             @let top = heights.at(density(low, high, count)).min(base - LEAST_BAR);
             rect.bar x=(px(from)) y=(px(top)) width=(px((to - from - 0.5).max(0.7))) height=(px(base - top)) {
@@ -85,7 +86,7 @@ fn histogram(run: &LatencyRun, budget_ms: Option<f64>, size: Size) -> Drawing {
             }
         }
         (marks(run, &scale, budget_ms, right))
-        (horizontal_axis(&scale, base, axis_title, tick_text))
+        (horizontal_axis(&scale, base, "milliseconds", tick_text))
     };
     Drawing {
         height: base + 42.0,
@@ -93,7 +94,7 @@ fn histogram(run: &LatencyRun, budget_ms: Option<f64>, size: Size) -> Drawing {
     }
 }
 
-/// The quantiles and the limit, named on one line above the bars.
+/// The quantiles and the limit, named on one line above the bars; what is out of sight has an arrow and no line.
 fn marks(run: &LatencyRun, scale: &Scale, budget_ms: Option<f64>, right: f64) -> Markup {
     let base = TOP + BARS;
     let quantiles = [
@@ -101,72 +102,104 @@ fn marks(run: &LatencyRun, scale: &Scale, budget_ms: Option<f64>, right: f64) ->
         ("p99", Some(run.p99_ms)),
         ("max", Some(run.max_ms)),
     ];
-    let marks: Vec<(f64, String, bool)> = quantiles
+    let marks: Vec<Mark> = quantiles
         .into_iter()
-        .map(|(name, value)| (name, value, false))
-        .chain([("limit", budget_ms, true)])
-        .filter_map(|(name, value, is_limit)| {
-            let value = value.filter(|value| value.is_finite())?;
-            let text = if is_limit {
-                units::milliseconds_limit(value)
-            } else {
-                units::milliseconds(value)
-            };
-            Some((scale.at(value), format!("{name} {text}"), is_limit))
-        })
+        .map(|(name, value)| (name, value, "leader"))
+        .chain([("limit", budget_ms, "limit")])
+        .filter_map(|(name, value, class)| Mark::new(name, value?, class, scale))
         .collect();
-    let wanted: Vec<(f64, f64)> = marks.iter().map(|(x, text, _)| (*x, text_width(text))).collect();
+    let wanted: Vec<(f64, f64)> = marks
+        .iter()
+        .map(|mark| (mark.x, text_width(&mark.text)))
+        .collect();
     let centres = spread(&wanted, 0.0, right + 14.0);
     html! {
-        @for ((x, text, is_limit), centre) in marks.iter().zip(&centres) {
-            @let line = if *is_limit { "limit" } else { "leader" };
-            line.(line) x1=(px(*x)) x2=(px(*x)) y1=(px(TOP - 8.0)) y2=(px(base)) {}
-            path.(format!("{line} open")) d={ "M" (px(*x)) " " (px(TOP - 8.0)) "L" (px(*centre)) " " (px(TOP - 15.0)) } {}
-            text.tick.limit-text[*is_limit] x=(px(*centre)) y=(px(TOP - 19.0)) text-anchor="middle" { (text) }
+        @for (mark, centre) in marks.iter().zip(&centres) {
+            @if mark.in_sight {
+                line.(mark.class) x1=(px(mark.x)) x2=(px(mark.x)) y1=(px(TOP - 8.0)) y2=(px(base)) {}
+                path.(mark.class).open d={ "M" (px(mark.x)) " " (px(TOP - 8.0)) "L" (px(*centre)) " " (px(TOP - 15.0)) } {}
+            }
+            text.tick.limit-text[mark.class == "limit"] x=(px(*centre)) y=(px(TOP - 19.0)) text-anchor="middle" { (mark.text) }
         }
     }
 }
 
-fn time_scale(run: &LatencyRun, budget_ms: Option<f64>, right: f64) -> (Scale, &'static str) {
-    let values = || {
-        let ends = [run.p50_ms, run.p99_ms, run.max_ms];
-        let edges = run.histogram.bins().flat_map(|(low, high, _)| [low, high]);
-        ends.into_iter()
-            .chain(edges)
-            .chain(budget_ms)
-            .filter(|value| value.is_finite() && *value > 0.0)
-    };
-    let low = values().fold(f64::INFINITY, f64::min);
-    let high = values().fold(0.0, f64::max);
-    if low.is_finite() && high > low * LOGARITHMIC_FROM {
-        (
-            Scale::logarithmic(low * 0.9, high * 1.1, LEFT, right),
-            "milliseconds (logarithmic)",
-        )
-    } else if low.is_finite() {
-        let pad = (high - low).max(high * 0.02) * 0.06;
-        (
-            Scale::linear((low - pad).max(0.0), high + pad, LEFT, right),
-            "milliseconds",
-        )
-    } else {
-        (Scale::linear(0.0, 1.0, LEFT, right), "milliseconds")
+/// A named duration on the time axis.
+struct Mark {
+    x: f64,
+    text: String,
+    class: &'static str,
+    in_sight: bool,
+}
+
+impl Mark {
+    fn new(name: &str, value_ms: f64, class: &'static str, scale: &Scale) -> Option<Self> {
+        if !value_ms.is_finite() {
+            return None;
+        }
+        let text = if class == "limit" {
+            units::milliseconds_limit(value_ms)
+        } else {
+            units::milliseconds(value_ms)
+        };
+        let text = match () {
+            () if scale.contains(value_ms) => format!("{name} {text}"),
+            () if value_ms > scale.high() => format!("{name} {text} →"),
+            () => format!("← {name} {text}"),
+        };
+        Some(Self {
+            x: scale.at(value_ms),
+            text,
+            class,
+            in_sight: scale.contains(value_ms),
+        })
     }
+}
+
+/// From the shortest run, or a limit not far below it, to what is in sight.
+fn time_scale(run: &LatencyRun, budget_ms: Option<f64>, right: f64) -> Scale {
+    let usable = |value: &f64| value.is_finite() && *value > 0.0;
+    let sight = run.p99_ms.max(run.p50_ms) * IN_SIGHT;
+    let edges = run.histogram.bins().flat_map(|(low, high, _)| [low, high]);
+    let values: Vec<f64> = [run.p50_ms, run.p99_ms, run.max_ms]
+        .into_iter()
+        .chain(edges)
+        .chain(budget_ms.filter(|budget| *budget * IN_SIGHT >= run.p50_ms))
+        .filter(usable)
+        .filter(|value| *value <= sight)
+        .collect();
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(0.0, f64::max);
+    if !low.is_finite() {
+        return Scale::linear(0.0, 1.0, LEFT, right);
+    }
+    let pad = (high - low).max(high * 0.02) * 0.06;
+    Scale::linear((low - pad).max(0.0), high + pad, LEFT, right)
 }
 
 fn band_drawing(runs: &[LatencyRun], budget_ms: Option<f64>, size: Size) -> Drawing {
     let right = size.width() - 14.0;
-    let highest = runs
+    let finite = |value: &f64| value.is_finite();
+    let sight = runs
         .iter()
-        .map(|run| run.max_ms)
-        .chain(budget_ms)
-        .filter(|value| value.is_finite())
+        .map(|run| run.p99_ms)
+        .filter(finite)
+        .fold(0.0, f64::max)
+        * IN_SIGHT;
+    let ends = runs
+        .iter()
+        .flat_map(|run| [run.p99_ms, run.max_ms])
+        .chain(budget_ms);
+    let highest = ends
+        .filter(finite)
+        .filter(|value| *value <= sight)
         .fold(0.0, f64::max);
     // From zero, so that the lengths compare as the durations do.
     let scale = Scale::linear(0.0, highest * 1.05, LEFT, right);
+    let near_budget = budget_ms.filter(|budget| scale.contains(*budget));
     let foot = BAND * runs.len() as f64 + 8.0;
     let body = html! {
-        @if let Some(budget) = budget_ms {
+        @if let Some(budget) = near_budget {
             line.limit x1=(px(scale.at(budget))) x2=(px(scale.at(budget))) y1="4" y2=(px(foot)) {}
         }
         @for (index, run) in runs.iter().enumerate() {
@@ -188,7 +221,9 @@ fn band(run: &LatencyRun, scale: &Scale, top: f64) -> Markup {
     html! {
         text.label x=(px(LEFT)) y=(px(top + 12.0)) { (table::shorten(&run.label, 40)) }
         line.thin x1=(px(least)) x2=(px(longest)) y1=(px(middle)) y2=(px(middle)) {}
-        line.thin x1=(px(longest)) x2=(px(longest)) y1=(px(middle - 4.0)) y2=(px(middle + 4.0)) {}
+        @if scale.contains(run.max_ms) {
+            line.thin x1=(px(longest)) x2=(px(longest)) y1=(px(middle - 4.0)) y2=(px(middle + 4.0)) {}
+        }
         rect.bar x=(px(median)) y=(px(middle - 5.0)) width=(px((most - median).max(2.0))) height="10" {
             title { "p50 " (units::milliseconds(run.p50_ms)) ", p99 " (units::milliseconds(run.p99_ms)) }
         }

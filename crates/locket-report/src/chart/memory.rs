@@ -153,7 +153,8 @@ fn peak_mark(
     };
     let x = horizontal.at(index as f64 + 1.0);
     let y = vertical.at(in_unit(memory.weight_bytes.saturating_add(point.total_bytes())));
-    let text = table::shorten(&format!("peak: {}", point.operator), 34);
+    let prefix = table::shared_prefix(memory.points.iter().map(|point| point.operator.as_str()));
+    let text = format!("peak: {}", table::short_name(&point.operator, prefix, 30));
     let half = text_width(&text) / 2.0;
     // The axis title stands left of the label, a budget beyond the axis may stand right of it.
     let (least, most) = (LEFT + half + 30.0, right - half - label_room);

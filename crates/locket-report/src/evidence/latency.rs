@@ -6,6 +6,8 @@ use super::{Kind, number, numbers};
 
 /// Bins of a histogram built from samples.
 const BINS: usize = 60;
+/// Of these, bins that the tail gets if it is long.
+const TAIL_BINS: usize = 12;
 const NS_PER_MS: f64 = 1e6;
 
 /// The runs of one variant on one machine.
@@ -103,6 +105,11 @@ fn quantile_ms(sorted_ns: &[u64], share: f64) -> f64 {
     sorted_ns[rank.min(last)] as f64 / NS_PER_MS
 }
 
+fn equal_edges(low: f64, high: f64, bins: usize) -> impl Iterator<Item = f64> {
+    let width = (high - low) / bins as f64;
+    (0..=bins).map(move |edge| low + width * edge as f64)
+}
+
 /// Counts by duration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
@@ -114,20 +121,34 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts of `sorted_ns` in equal bins from the shortest to the longest.
+    /// Counts of `sorted_ns`: equal bins from the shortest run to a little beyond the bulk, then ever wider ones to the
+    /// longest. Runs have a long tail, and equal bins over all of it would leave the bulk in one or two.
     fn from_sorted_ns(sorted_ns: &[u64]) -> Self {
         let (Some(&first), Some(&last)) = (sorted_ns.first(), sorted_ns.last()) else {
             return Self::default();
         };
         let low = first as f64 / NS_PER_MS;
         let high = (last as f64 / NS_PER_MS).max(low * 1.001 + 1e-6);
-        let width = (high - low) / BINS as f64;
-        let mut counts = vec![0; BINS];
+        let (median, most) = (quantile_ms(sorted_ns, 0.5), quantile_ms(sorted_ns, 0.99));
+        let cut = (median + 2.0 * (most - median)).max(low + (high - low) / 1e6);
+        let edges_ms: Vec<f64> = if cut * 1.2 < high {
+            let growth = (high / cut).powf(1.0 / TAIL_BINS as f64);
+            let tail = (1..TAIL_BINS).map(|edge| cut * growth.powi(edge as i32));
+            equal_edges(low, cut, BINS - TAIL_BINS)
+                .chain(tail)
+                .chain([high])
+                .collect()
+        } else {
+            equal_edges(low, high, BINS).collect()
+        };
+        let mut counts = vec![0; edges_ms.len() - 1];
         for &ns in sorted_ns {
-            let bin = ((ns as f64 / NS_PER_MS - low) / width) as usize;
-            counts[bin.min(BINS - 1)] += 1;
+            let bin = edges_ms
+                .partition_point(|&edge| edge <= ns as f64 / NS_PER_MS)
+                .saturating_sub(1);
+            let bin = bin.min(counts.len() - 1);
+            counts[bin] += 1;
         }
-        let edges_ms = (0..=BINS).map(|edge| low + width * edge as f64).collect();
         Self { edges_ms, counts }
     }
 
@@ -153,6 +174,25 @@ mod tests {
         assert_eq!((run.runs, run.overruns, run.overrun_bound), (1000, 25, None));
         assert_eq!(run.histogram.counts.iter().sum::<u64>(), 1000);
         assert_eq!(run.histogram.bins().count(), BINS);
+    }
+
+    #[test]
+    fn an_outlier_does_not_hide_the_bulk() {
+        let mut samples: Vec<u64> = (0..2000).map(|index| 50_000 + index % 40 * 100).collect();
+        samples.push(3_200_000);
+        let histogram = LatencyRun::from_samples_ns("a", "b", &samples, None).histogram;
+        assert!(
+            histogram.counts.iter().filter(|&&count| count > 0).count() > 20,
+            "{histogram:?}"
+        );
+        assert!(
+            histogram.edges_ms.windows(2).all(|edges| edges[0] < edges[1]),
+            "{histogram:?}"
+        );
+        assert_eq!(
+            (histogram.counts.iter().sum::<u64>(), histogram.counts.last()),
+            (2001, Some(&1))
+        );
     }
 
     #[test]

@@ -89,6 +89,7 @@ fn finite(layer: &LayerSensitivity) -> impl Iterator<Item = f64> {
 fn heat_table(sensitivity: &Sensitivity, layers: &[&LayerSensitivity]) -> Markup {
     let values = || sensitivity.layers.iter().flat_map(finite);
     let low = values().fold(f64::INFINITY, f64::min);
+    let prefix = table::shared_prefix(sensitivity.layers.iter().map(|layer| layer.layer.as_str()));
     let high = values().fold(0.0, f64::max);
     html! {
         table.data.heat {
@@ -98,7 +99,7 @@ fn heat_table(sensitivity: &Sensitivity, layers: &[&LayerSensitivity]) -> Markup
             tbody {
                 @for layer in layers {
                     tr {
-                        th scope="row" title=(layer.layer) { (table::shorten(&layer.layer, 44)) }
+                        th scope="row" title=(layer.layer) { (table::short_name(&layer.layer, prefix, 44)) }
                         @for index in 0..sensitivity.options.len() {
                             @let value = layer.divergence_nats.get(index).copied().unwrap_or(f64::NAN);
                             td.number.chosen[layer.chosen == Some(index)] style={ "--heat:" (px(heat(value, low, high))) "%" } {

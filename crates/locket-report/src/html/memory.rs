@@ -46,6 +46,8 @@ fn tensor_table(memory: &MemoryTimeline, tensors: &[PeakTensor]) -> Markup {
         .max()
         .unwrap_or(0);
     let scale = ByteScale::for_largest(most);
+    let tensors_prefix = table::shared_prefix(memory.at_peak.iter().map(|tensor| tensor.name.as_str()));
+    let operators_prefix = table::shared_prefix(memory.points.iter().map(|point| point.operator.as_str()));
     html! {
         table.data {
             thead {
@@ -57,8 +59,8 @@ fn tensor_table(memory: &MemoryTimeline, tensors: &[PeakTensor]) -> Markup {
             tbody {
                 @for tensor in tensors {
                     tr {
-                        th scope="row" title=(tensor.name) { (table::shorten(&tensor.name, 36)) }
-                        td { @if tensor.producer.is_empty() { "input" } @else { (table::shorten(&tensor.producer, 30)) } }
+                        th scope="row" title=(tensor.name) { (table::short_name(&tensor.name, tensors_prefix, 36)) }
+                        td { @if tensor.producer.is_empty() { "input" } @else { (table::short_name(&tensor.producer, operators_prefix, 30)) } }
                         td { (tensor.dtype) }
                         td.shape { (shape(tensor.shape.iter().map(u64::to_string))) }
                         td.number { (scale.text(tensor.size_bytes)) }

@@ -96,6 +96,15 @@ fn operator_table(profile: &Profile, operators: &[&OperatorCost], most: f64) -> 
         .max()
         .unwrap_or(0);
     let scale = ByteScale::for_largest(largest);
+    let prefix = table::shared_prefix(profile.operators.iter().map(|operator| operator.name.as_str()));
+    let fused = |operator: &OperatorCost| {
+        let names: Vec<String> = operator
+            .fused_from
+            .iter()
+            .map(|name| table::short_name(name, prefix, 40))
+            .collect();
+        names.join(" + ")
+    };
     let has_cycles = profile.operators.iter().any(|operator| operator.cycles.is_some());
     html! {
         table.data.operators {
@@ -111,8 +120,8 @@ fn operator_table(profile: &Profile, operators: &[&OperatorCost], most: f64) -> 
                 @for operator in operators {
                     tr {
                         th scope="row" {
-                            span.name title=(operator.name) { (table::shorten(&operator.name, 36)) }
-                            span.recipe { (operator.operator) @if !operator.fused_from.is_empty() { " from " (operator.fused_from.join(" + ")) } }
+                            span.name title=(operator.name) { (table::short_name(&operator.name, prefix, 40)) }
+                            span.recipe { (operator.operator) @if !operator.fused_from.is_empty() { " from " (fused(operator)) } }
                             @if !operator.kernel.is_empty() { span.recipe { code { (operator.kernel) } } }
                         }
                         td.number { (units::nanoseconds(operator.wall_ns)) }

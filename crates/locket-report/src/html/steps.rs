@@ -6,6 +6,9 @@ use super::{figure, maybe, meter, prose, scrolling};
 use crate::evidence::{Decision, Evidence, Figure, Interval, Step};
 use crate::units::{self, ByteScale};
 
+/// A limit beyond this multiple of the largest value is not drawn.
+const LIMIT_IN_SIGHT: f64 = 3.0;
+
 /// What the columns are drawn to scale with.
 struct Scales {
     package: ByteScale,
@@ -39,7 +42,7 @@ pub(super) fn draw(evidence: &Evidence) -> Option<Markup> {
             }
         }
         p.reading {
-            "Row by row from the source to what was packaged. Bars are to the scale of the column; the red tick is the limit. The drop \
+            "Row by row from the source to what was packaged. Bars are to the scale of the column; the red tick is the limit, where it is near. The drop \
              is paired with the source sample by sample, in percentage points of top-1, with its 95 % interval. A refused step was \
              tried, measured and taken back."
         }
@@ -66,17 +69,24 @@ fn scales(evidence: &Evidence) -> Scales {
         .flat_map(latencies)
         .flatten()
         .map(|figure| figure.value);
+    let most_ms = most_ms.filter(|ms| ms.is_finite()).fold(0.0, f64::max);
+    // A limit far beyond every value would leave no bar to see; it then has no tick.
+    let memory_limit = evidence
+        .budgets
+        .memory_bytes
+        .filter(|&limit| limit as f64 <= most_peak as f64 * LIMIT_IN_SIGHT);
+    let latency_limit = evidence
+        .budgets
+        .latency_ms
+        .filter(|&limit| limit <= most_ms * LIMIT_IN_SIGHT);
     Scales {
         package: ByteScale::for_largest(most_package),
         peak: ByteScale::for_largest(most_peak),
         most_package,
-        most_peak: most_peak.max(evidence.budgets.memory_bytes.unwrap_or(0)),
-        most_ms: most_ms
-            .chain(evidence.budgets.latency_ms)
-            .filter(|ms| ms.is_finite())
-            .fold(0.0, f64::max),
-        memory_limit: evidence.budgets.memory_bytes,
-        latency_limit: evidence.budgets.latency_ms,
+        most_peak: most_peak.max(memory_limit.unwrap_or(0)),
+        most_ms: most_ms.max(latency_limit.unwrap_or(0.0)),
+        memory_limit,
+        latency_limit,
     }
 }
 

@@ -58,7 +58,7 @@ fn fix(shortfall: &Shortfall) -> Markup {
     }
 }
 
-/// A whole percentage that says 100 only if it is, or rounds to it from above: 99.6 % of a limit is not all of it.
+/// A whole percentage, rounded away from the limit: 99.6 % is not all of it, 100.2 % is more.
 fn percent_of(value: f64, most: f64) -> String {
     let percent = value / most * 100.0;
     let whole = if percent <= 100.0 {
@@ -66,7 +66,11 @@ fn percent_of(value: f64, most: f64) -> String {
     } else {
         percent.ceil()
     };
-    format!("{whole:.0} %")
+    match percent {
+        ..1.0 => "under 1 %".to_owned(),
+        ..1000.0 => format!("{whole:.0} %"),
+        _ => "over 1000 %".to_owned(),
+    }
 }
 
 fn one_gauge(limit: Limit, gauge: &Gauge, frame_ms: Option<f64>) -> Markup {

@@ -1,7 +1,7 @@
 use expect_test::{Expect, expect};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
-use super::{Cell, Column, Table, Tone, bar, shorten, sparkline, width};
+use super::{Cell, Column, Table, Tone, bar, shared_prefix, short_name, shorten, sparkline, width};
 
 fn check(table: &Table, expected: Expect) {
     expected.assert_eq(&table.render(false));
@@ -100,6 +100,27 @@ fn bars_and_sparklines_show_the_extremes() {
     assert_eq!(sparkline(&[5.0, 5.0]), "▁▁");
     assert_eq!(sparkline(&[f64::MIN, f64::MAX]), "▁█");
     assert_eq!(sparkline(&[]), "");
+}
+
+#[test]
+fn a_shared_path_is_left_out() {
+    let names = ["Call/net/conv_1/Add", "Call/net/conv_12/Add", "Call/net/pool"];
+    let prefix = shared_prefix(names);
+    assert_eq!(prefix, "Call/net/");
+    assert_eq!(
+        names.map(|name| short_name(name, prefix, 12)),
+        ["…conv_1/Add", "…conv_12/Add", "…pool"]
+    );
+    for names in [
+        &[][..],
+        &["a/b"],
+        &["a/b", "c/d"],
+        &["é/a", "è/a"],
+        &["abc", "abd"],
+    ] {
+        assert_eq!(shared_prefix(names.iter().copied()), "", "{names:?}");
+    }
+    assert_eq!(short_name("a/", "a/", 9), "a/");
 }
 
 proptest! {

@@ -19,7 +19,7 @@ fn an_infeasible_brief_names_the_limit_and_the_fix() {
         # Example classifier: Locket report
         **Sample data: every figure is invented.**
         **It does not fit.** The best variant found misses the memory limit by 900 kB.
-        12.4 MB down to 3.13 MB by 8-bit quantisation, to 2.31 MB by pruning; p99 latency 60.1 ms to 20.9 ms; top-1 within 0.54 % of the source with 95 % confidence.
+        12.4 MB down to 3.13 MB by 8-bit quantisation, to 2.31 MB by pruning; p99 latency 60.1 ms (modelled) to 20.9 ms (modelled); top-1 within 0.54 % of the source with 95 % confidence.
         Memory: Running the first two blocks tile by tile would take 1.3 MB off the peak (modelled) at 0.8 ms.
         Asked for watch-series-7: at most 6 MB of memory, 25 ms of the 33 ms frame, accuracy drop at most 0.7 %."#]]
     .assert_eq(&opening.join("\n"));

@@ -107,6 +107,14 @@ fn make_infeasible(evidence: &mut Evidence) {
     for run in &mut evidence.latency {
         run.kind = Kind::Modelled;
     }
+    for step in &mut evidence.steps {
+        for figure in [&mut step.latency_p50_ms, &mut step.latency_p99_ms]
+            .into_iter()
+            .flatten()
+        {
+            figure.kind = Kind::Modelled;
+        }
+    }
     if let Some(gauge) = &mut evidence.gauges.latency {
         gauge.kind = Kind::Modelled;
     }
