@@ -1,21 +1,10 @@
 //! Core ML packages, from files and back.
 
-mod kit;
-mod written;
+mod compressed;
+mod packages;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Where the test kit is; `None` if there is none, which is then said.
-fn kit() -> Option<PathBuf> {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/kit");
-    let path = std::env::var_os("LOCKET_KIT").map_or_else(beside, PathBuf::from);
-    if path.join("models").is_dir() {
-        return Some(path);
-    }
-    eprintln!("skipped: no test kit at {} (set LOCKET_KIT)", path.display());
-    None
-}
 
 /// Lets the independent checker, on top of coremltools, judge a package. Skips, and says so, where the interpreter
 /// that has coremltools (`LOCKET_CT_PYTHON`) or the checker is missing.
@@ -24,12 +13,21 @@ fn check(package: &Path) {
         eprintln!("skipped: LOCKET_CT_PYTHON names no interpreter with coremltools");
         return;
     };
-    let Some(kit) = kit() else { return };
+    let Some(kit) = crate::kit::folder() else { return };
     let checker = kit.join("../tools/check_mlpackage.py");
-    let output = Command::new(python).arg(checker).arg(package).arg("--materialize").output().unwrap();
+    let output = Command::new(python)
+        .arg(checker)
+        .arg(package)
+        .arg("--materialize")
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     let verdict: Vec<&str> = said.lines().filter(|line| line.starts_with("FAIL")).collect();
-    assert!(output.status.success(), "{}: {verdict:?}\n{said}", package.display());
+    assert!(
+        output.status.success(),
+        "{}: {verdict:?}\n{said}",
+        package.display()
+    );
 }
 
 /// All files of a package by path, with their bytes.

@@ -7,7 +7,8 @@ use locket_formats::coreml::{self, WriteOptions};
 use locket_formats::limits::Limits;
 use locket_mil::{Function, verify};
 
-use super::{check, contents, kit};
+use super::{check, contents};
+use crate::kit;
 
 /// One line for each package: interface, operators, constants.
 fn summary(path: &Path) -> String {
@@ -38,7 +39,7 @@ fn summary(path: &Path) -> String {
 
 #[test]
 fn packages_are_read() {
-    let Some(kit) = kit() else { return };
+    let Some(kit) = kit::folder() else { return };
     let cases = [
         (
             "f32",
@@ -73,19 +74,25 @@ fn packages_are_read() {
 
 #[test]
 fn packages_are_written_as_they_were_read() {
-    let Some(kit) = kit() else { return };
+    let Some(kit) = kit::folder() else { return };
     let folder = tempfile::tempdir().unwrap();
     for variant in ["f32", "f16", "w8", "pal6"] {
         let source = kit.join(format!("models/mobilenet_v1_0.25_224_{variant}.mlpackage"));
         let program = coreml::read(&source, &Limits::default()).unwrap();
         let written = folder.path().join(format!("{variant}.mlpackage"));
         let summary = coreml::write(&program, &written, &WriteOptions::default()).unwrap();
-        assert!(summary.renamed.is_empty() && summary.notes.is_empty(), "{summary:?}");
+        assert!(
+            summary.renamed.is_empty() && summary.notes.is_empty(),
+            "{summary:?}"
+        );
         let again = coreml::read(&written, &Limits::default()).unwrap();
         assert_same(program.main(), again.main());
         let first = contents(&written);
         coreml::write(&again, &written, &WriteOptions::default()).unwrap();
-        assert!(first == contents(&written), "{variant}: a second writing gave other bytes");
+        assert!(
+            first == contents(&written),
+            "{variant}: a second writing gave other bytes"
+        );
         check(&written);
     }
 }
@@ -96,13 +103,21 @@ fn assert_same(left: &Function, right: &Function) {
     for (a, b) in left.operations.iter().zip(&right.operations) {
         assert_eq!((&a.kind, a.inputs.len()), (&b.kind, b.inputs.len()));
         for (param, arg) in &a.inputs {
-            let other = b.arg(param).unwrap_or_else(|| panic!("{}: no parameter {param}", b.label()));
+            let other = b
+                .arg(param)
+                .unwrap_or_else(|| panic!("{}: no parameter {param}", b.label()));
             for (x, y) in arg.values().iter().zip(other.values()) {
                 assert_eq!(left.ty(*x), right.ty(*y), "{}: {param}", a.label());
                 assert_eq!(left.literal(*x), right.literal(*y), "{}: {param}", a.label());
             }
         }
     }
-    let names = |function: &Function| function.outputs.iter().map(|output| output.name.clone()).collect::<Vec<_>>();
+    let names = |function: &Function| {
+        function
+            .outputs
+            .iter()
+            .map(|output| output.name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(left), names(right));
 }
