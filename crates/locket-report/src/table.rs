@@ -2,6 +2,14 @@
 //!
 //! Widths are counted in terminal columns (combining marks take none, CJK and emoji two). Text may come from a model
 //! file, so control and direction-changing characters are replaced before they can reach a terminal.
+//!
+//! ```
+//! use locket_report::table::{Cell, Column, Table, Tone};
+//!
+//! let mut table = Table::new([Column::left("limit"), Column::right("reached"), Column::left("")]);
+//! table.row(["memory".into(), "6.9 MB".into(), Cell::new("met", Tone::Good)]);
+//! assert_eq!(table.render(false).lines().last(), Some("memory   6.9 MB  met"));
+//! ```
 
 /// Where a column's text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

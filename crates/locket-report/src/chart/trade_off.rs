@@ -4,8 +4,9 @@
 use maud::{Markup, html};
 
 use super::{Caption, Drawing, Scale, horizontal_axis, path, px, svg, text_width, tick_text, vertical_axis};
-use crate::evidence::{Budgets, Evidence, Kind, Variant};
-use crate::{table, units};
+use crate::evidence::{Budgets, Evidence, Figure, Kind, Variant};
+use crate::table;
+use crate::units::{self, ByteScale};
 
 const WIDTH: f64 = 450.0;
 const LEFT: f64 = 46.0;
@@ -16,6 +17,9 @@ const BOTTOM: f64 = 320.0;
 const DROPS_IN_SIGHT: f64 = 2.6;
 /// Without an allowed drop, the axis ends here (fraction).
 const DROP_IN_SIGHT: f64 = 0.05;
+
+/// A limit beyond this multiple of the largest cost is named at the edge rather than drawn.
+const LIMIT_IN_SIGHT: f64 = 3.0;
 
 /// What stands on the horizontal axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,38 +46,43 @@ impl Cost {
         }
     }
 
-    const fn unit(self) -> &'static str {
+    /// The axis's unit and what one of it is in bytes or milliseconds.
+    fn unit(self, largest: f64) -> (&'static str, f64) {
         match self {
-            Self::Memory | Self::Package => "MB",
-            Self::Latency => "ms",
+            Self::Memory | Self::Package => {
+                let scale = ByteScale::for_largest(largest as u64);
+                (scale.unit, scale.divisor)
+            }
+            Self::Latency => ("ms", 1.0),
         }
     }
 
+    /// The cost in bytes or milliseconds.
     fn value(self, variant: &Variant) -> Option<(f64, Kind)> {
-        let megabytes = |count: u64| count as f64 / 1e6;
+        let bytes = |figure: Figure<u64>| (figure.value as f64, figure.kind);
         match self {
-            Self::Memory => variant
-                .peak_memory_bytes
-                .map(|figure| (megabytes(figure.value), figure.kind)),
-            Self::Package => variant
-                .package_bytes
-                .map(|figure| (megabytes(figure.value), figure.kind)),
+            Self::Memory => variant.peak_memory_bytes.map(bytes),
+            Self::Package => variant.package_bytes.map(bytes),
             Self::Latency => variant.latency_ms.map(|figure| (figure.value, figure.kind)),
         }
     }
 
-    fn limit_text(self, limit: f64) -> String {
+    fn text(self, value: f64) -> String {
         match self {
-            Self::Memory | Self::Package => units::bytes_limit((limit * 1e6).round() as u64),
-            Self::Latency => units::milliseconds_limit(limit),
+            Self::Memory | Self::Package => units::bytes(value as u64),
+            Self::Latency => units::milliseconds(value),
         }
     }
 
-    fn limit(self, budgets: &Budgets) -> Option<f64> {
+    fn limit(self, budgets: &Budgets) -> Option<(f64, String)> {
         match self {
-            Self::Memory => budgets.memory_bytes.map(|limit| limit as f64 / 1e6),
+            Self::Memory => budgets
+                .memory_bytes
+                .map(|limit| (limit as f64, units::bytes_limit(limit))),
             Self::Package => None,
-            Self::Latency => budgets.latency_ms,
+            Self::Latency => budgets
+                .latency_ms
+                .map(|limit| (limit, units::milliseconds_limit(limit))),
         }
     }
 }
@@ -155,12 +164,17 @@ fn points(variants: &[Variant], cost: Cost) -> Vec<Point<'_>> {
 fn panel(cost: Cost, points: &[Point<'_>], budgets: &Budgets) -> Markup {
     let limit = cost
         .limit(budgets)
-        .filter(|limit| limit.is_finite() && *limit > 0.0);
+        .filter(|(limit, _)| limit.is_finite() && *limit > 0.0);
+    let largest = points.iter().map(|point| point.cost).fold(0.0, f64::max);
+    let in_sight = limit
+        .as_ref()
+        .map(|(limit, _)| *limit)
+        .filter(|limit| *limit <= largest * LIMIT_IN_SIGHT);
     let allowed = budgets
         .max_drop
         .map(|drop| drop * 100.0)
         .filter(|drop| drop.is_finite());
-    let horizontal = cost_scale(points, limit);
+    let horizontal = cost_scale(points, in_sight);
     let vertical = drop_scale(points, allowed);
     let front: Vec<&str> = points
         .iter()
@@ -177,17 +191,22 @@ fn panel(cost: Cost, points: &[Point<'_>], budgets: &Budgets) -> Markup {
         ),
         reading: "",
     };
-    let axis_title = format!("{}, {}", cost.name(), cost.unit());
+    let (unit, divisor) = cost.unit(largest);
+    let axis_title = format!("{}, {unit}", cost.name());
+    let axis_text = |tick: f64, ticks: &[f64]| {
+        let ticks: Vec<f64> = ticks.iter().map(|tick| tick / divisor).collect();
+        tick_text(tick / divisor, &ticks)
+    };
     let body = html! {
-        (region(limit, allowed, &horizontal, &vertical))
+        (region(in_sight, allowed, &horizontal, &vertical))
         (vertical_axis(&vertical, LEFT, RIGHT, "drop of top-1, %", 5, tick_text))
-        (limits(limit.map(|limit| (limit, cost.limit_text(limit))), allowed, &horizontal, &vertical))
+        (limits(limit, allowed, &horizontal, &vertical))
         path.front d=(path(&corners(points, &horizontal, &vertical), false)) {}
         @for point in points { (dot(point, cost, &horizontal, &vertical)) }
         @for (x, y, anchor, point) in place_labels(points, &horizontal, &vertical) {
             text.tick.point-label.strong[point.variant.chosen] x=(px(x)) y=(px(y)) text-anchor=(anchor) { (label(point)) }
         }
-        (horizontal_axis(&horizontal, BOTTOM, &axis_title, tick_text))
+        (horizontal_axis(&horizontal, BOTTOM, &axis_title, axis_text))
     };
     svg(
         cost.id(),
@@ -248,9 +267,10 @@ fn limits(
     html! {
         @if let Some((limit, limit_text)) = limit {
             @let x = horizontal.at(limit);
-            line.limit x1=(px(x)) x2=(px(x)) y1=(px(TOP - 12.0)) y2=(px(BOTTOM)) {}
+            @let in_sight = horizontal.contains(limit);
+            @if in_sight { line.limit x1=(px(x)) x2=(px(x)) y1=(px(TOP - 12.0)) y2=(px(BOTTOM)) {} }
             text.tick.limit-text x=(px(x)) y=(px(TOP - 16.0)) text-anchor=(if x > WIDTH * 0.75 { "end" } else { "middle" }) {
-                "limit " (limit_text)
+                "limit " (limit_text) @if !in_sight { " →" }
             }
         }
         @if let Some(allowed) = allowed {
@@ -286,7 +306,7 @@ fn dot(point: &Point<'_>, cost: Cost, horizontal: &Scale, vertical: &Scale) -> M
     html! {
         g {
             title {
-                (point.variant.name) ": " (units::significant(point.cost)) " " (cost.unit()) ", drop "
+                (point.variant.name) ": " (cost.text(point.cost)) ", drop "
                 (units::percent(point.drop / 100.0))
             }
             @if let Some(upper) = point.upper.filter(|_| !beyond) {
@@ -429,7 +449,6 @@ impl Area {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::Figure;
 
     fn variant(name: &str, latency_ms: f64, drop: f64) -> Variant {
         Variant {

@@ -6,6 +6,10 @@ use super::{figure, maybe, meter, prose, scrolling};
 use crate::evidence::{Decision, Evidence, Figure, Interval, Step};
 use crate::units::{self, ByteScale};
 
+const READING: &str = "Row by row from the source to what was packaged. Bars are to the scale of the column; the red tick \
+     is the limit, where it is near. The drop is paired with the source sample by sample, in percentage points of top-1, \
+     with its 95 % interval. A refused step was tried, measured and taken back.";
+
 /// A limit beyond this multiple of the largest value is not drawn.
 const LIMIT_IN_SIGHT: f64 = 3.0;
 
@@ -28,26 +32,24 @@ pub(super) fn draw(evidence: &Evidence) -> Option<Markup> {
     let scales = scales(evidence);
     let packaged = evidence.packaged_step();
     Some(html! {
-        table.steps {
-            thead {
-                tr { th rowspan="2" scope="col" { "Step" } th colspan="2" scope="colgroup" { "Size" } th colspan="2" scope="colgroup" { "Latency" } th colspan="2" scope="colgroup" { "Accuracy" } }
-                tr {
-                    th.number scope="col" { "package" } th.number scope="col" { "peak memory" }
-                    th.number scope="col" { "median" } th.number scope="col" { "p99" }
-                    th.number scope="col" { "top-1" } th.number scope="col" { "drop (95 %)" }
+            table.steps {
+                thead {
+                    tr { th rowspan="2" scope="col" { "Step" } th colspan="2" scope="colgroup" { "Size" } th colspan="2" scope="colgroup" { "Latency" } th colspan="2" scope="colgroup" { "Accuracy" } }
+                    tr {
+                        th.number scope="col" { "package" } th.number scope="col" { "peak memory" }
+                        th.number scope="col" { "median" } th.number scope="col" { "p99" }
+                        th.number scope="col" { "top-1" } th.number scope="col" { "drop (95 %)" }
+                    }
+                }
+                tbody {
+                    @for step in &evidence.steps { (row(step, &scales, packaged.is_some_and(|chosen| std::ptr::eq(chosen, step)))) }
                 }
             }
-            tbody {
-                @for step in &evidence.steps { (row(step, &scales, packaged.is_some_and(|chosen| std::ptr::eq(chosen, step)))) }
+            p.reading {
+    (prose(READING))
             }
-        }
-        p.reading {
-            "Row by row from the source to what was packaged. Bars are to the scale of the column; the red tick is the limit, where it is near. The drop \
-             is paired with the source sample by sample, in percentage points of top-1, with its 95 % interval. A refused step was \
-             tried, measured and taken back."
-        }
-        (details(&evidence.steps))
-    })
+            (details(&evidence.steps))
+        })
 }
 
 fn scales(evidence: &Evidence) -> Scales {
