@@ -19,6 +19,16 @@ pub enum FormatError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The file is of no format that is read here.
+    #[error("{}: {why}; {help}", path.display())]
+    UnknownFormat {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+        /// What the user can do.
+        help: String,
+    },
     /// The bytes are not what the format demands at a known offset.
     #[error("{format} file is broken at byte {offset}: expected {expected}, found {found}")]
     Bytes {

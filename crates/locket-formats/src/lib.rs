@@ -17,6 +17,7 @@
 )]
 
 pub mod coreml;
+mod detect;
 mod error;
 mod file;
 mod import;
@@ -24,6 +25,7 @@ pub mod limits;
 pub mod onnx;
 pub mod tflite;
 
+pub use detect::{detect, read};
 pub use error::FormatError;
 pub use import::{Import, ReadOptions};
 

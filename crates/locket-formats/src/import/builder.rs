@@ -29,6 +29,13 @@ pub(crate) struct QuantizedConstant {
     pub(crate) axis: usize,
 }
 
+impl QuantizedConstant {
+    /// The real values, computed in single precision; `None` for codes that are no integers.
+    pub(crate) fn real_values(&self) -> Option<Tensor> {
+        super::views::dequantized(&self.data, &self.scale, &self.zero_point, self.axis)
+    }
+}
+
 enum Content {
     Constant(Tensor),
     Quantized(QuantizedConstant),
@@ -120,7 +127,8 @@ impl<'a> Builder<'a> {
         if let Some((_, shape)) = &ty {
             self.check_size(shape, name)?;
         }
-        let value = self.function.add_input(name, as_type(ty.as_ref()));
+        let unique = self.function.unique_name(name);
+        let value = self.function.add_input(&unique, as_type(ty.as_ref()));
         Ok(self.add_slot(Slot {
             name: name.to_owned(),
             content: Content::Computed,
@@ -153,7 +161,19 @@ impl<'a> Builder<'a> {
             };
             self.value(copy)?
         };
-        self.function.add_output(name, id);
+        let taken = |name: &str| self.function.outputs.iter().any(|output| output.name == name);
+        let count = self.function.outputs.len();
+        let unique = if name.is_empty() || taken(name) {
+            format!("{name}_{count}")
+        } else {
+            name.to_owned()
+        };
+        let unique = if taken(&unique) {
+            format!("output_{count}_{unique}")
+        } else {
+            unique
+        };
+        self.function.add_output(&unique, id);
         Ok(())
     }
 
@@ -203,6 +223,15 @@ impl<'a> Builder<'a> {
             Content::Quantized(constant) => Some(constant),
             Content::Constant(_) | Content::Computed => None,
         }
+    }
+
+    /// The real values of a constant, plain or quantised; `None` if it is computed.
+    pub(crate) fn real_tensor(&self, var: Var) -> Option<Tensor> {
+        let plain = self.tensor(var).cloned();
+        plain.or_else(|| {
+            self.quantized_constant(var)
+                .and_then(QuantizedConstant::real_values)
+        })
     }
 
     /// True if `var` is known when the program is read, plainly or as an 8-bit constant.

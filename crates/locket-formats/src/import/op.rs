@@ -45,14 +45,6 @@ impl Op {
         self
     }
 
-    /// Binds an optional parameter to a value, if there is one.
-    pub(crate) fn var_if(self, name: &'static str, var: Option<Var>) -> Self {
-        match var {
-            Some(var) => self.var(name, var),
-            None => self,
-        }
-    }
-
     /// Binds a variadic parameter.
     pub(crate) fn vars(mut self, name: &'static str, vars: Vec<Var>) -> Self {
         self.args.push((name, Operand::Many(vars)));

@@ -1,7 +1,8 @@
-//! Rearranged copies of constants: transposed, sliced, repeated, joined.
+//! Copies of constants: transposed, sliced, repeated, joined, dequantised.
 //!
-//! All of them move whole elements and compute nothing, so they serve every element type but the packed ones.
+//! Those that rearrange move whole elements and compute nothing, so they serve every element type but the packed ones.
 
+use half::f16;
 use locket_tensor::{DType, Tensor};
 
 use super::shapes;
@@ -116,6 +117,61 @@ pub(crate) fn gathered(tensor: &Tensor, indices: &[usize], axis: usize, shape: &
         }
     }
     Tensor::from_bytes(tensor.dtype(), shape, &bytes).ok()
+}
+
+/// A tensor of floating-point numbers.
+pub(crate) fn floats(dtype: DType, shape: &[usize], values: &[f32]) -> Option<Tensor> {
+    match dtype {
+        DType::Float32 => Tensor::from_slice(shape, values).ok(),
+        DType::Float16 => {
+            let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+            Tensor::from_slice(shape, &halves).ok()
+        }
+        DType::Float64 => {
+            let doubles: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+            Tensor::from_slice(shape, &doubles).ok()
+        }
+        _ => None,
+    }
+}
+
+/// `(data - zero_point) * scale`, computed in single precision; `None` for types that are no integers.
+pub(crate) fn dequantized(data: &Tensor, scale: &Tensor, zero_point: &Tensor, axis: usize) -> Option<Tensor> {
+    let shape = data.shape();
+    let full = |tensor: &Tensor| match tensor.shape() {
+        [] => broadcast_to(tensor, shape),
+        &[dim] => {
+            let wide: Vec<usize> = (0..shape.len())
+                .map(|index| if index == axis { dim } else { 1 })
+                .collect();
+            broadcast_to(&tensor.reshaped(&wide).ok()?, shape)
+        }
+        _ => None,
+    };
+    // Packed codes are widened first: they cannot be addressed one by one.
+    let zeros = match zero_point.dtype() {
+        dtype if dtype.is_packed() => {
+            full(&Tensor::from_slice(zero_point.shape(), &zero_point.to_i64()?).ok()?)
+        }
+        _ => full(zero_point),
+    };
+    let codes = data.to_i64()?;
+    let (scales, zeros) = (full(scale)?.to_f32()?, zeros?.to_i64()?);
+    let values: Option<Vec<f32>> = codes
+        .into_iter()
+        .zip(zeros)
+        .zip(scales)
+        .map(|((code, zero), scale)| {
+            let offset = i32::try_from(code.checked_sub(zero)?).ok()?;
+            #[expect(
+                clippy::as_conversions,
+                reason = "rounded to the nearest float, as the formula says"
+            )]
+            let offset = offset as f32;
+            Some(offset * scale)
+        })
+        .collect();
+    floats(scale.dtype(), shape, &values?)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 //! Work is bounded twice: one result may not be larger than [`MAX_RESULT_ELEMS`] (or than its operands), and one
 //! model may not have more than [`BUDGET_ELEMS`] elements folded. What is over a bound is lowered like any node.
 
-use half::f16;
 use locket_tensor::{DType, Tensor};
 
 use super::node::Node;
+use crate::import::views::floats;
 use crate::import::{Refusal, shapes};
 
 /// Largest result that is computed while reading, unless the operands are larger.
@@ -88,26 +88,10 @@ pub(super) fn from_ints(dtype: DType, shape: &[usize], values: &[i64]) -> Option
     }
 }
 
-/// A tensor of floating-point numbers.
-pub(super) fn from_floats(dtype: DType, shape: &[usize], values: &[f32]) -> Option<Tensor> {
-    match dtype {
-        DType::Float32 => Tensor::from_slice(shape, values).ok(),
-        DType::Float16 => {
-            let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
-            Tensor::from_slice(shape, &halves).ok()
-        }
-        DType::Float64 => {
-            let doubles: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
-            Tensor::from_slice(shape, &doubles).ok()
-        }
-        _ => None,
-    }
-}
-
 /// A tensor of numbers of the kind of `dtype`; `None` if the kinds differ.
 pub(super) fn from_numbers(dtype: DType, shape: &[usize], values: &Numbers) -> Option<Tensor> {
     match values {
         Numbers::Ints(values) => from_ints(dtype, shape, values),
-        Numbers::Floats(values) => from_floats(dtype, shape, values),
+        Numbers::Floats(values) => floats(dtype, shape, values),
     }
 }

@@ -3,3 +3,4 @@
 mod coreml;
 mod kit;
 mod onnx;
+mod tflite;

@@ -4,8 +4,8 @@ use locket_mil::Target;
 use locket_tensor::{DType, Tensor};
 
 use super::Lowered;
-use crate::import::{Builder, Op, Refusal, Var, mil_dtype};
-use crate::onnx::fold::{Folding, Numbers, from_floats, from_ints, numbers};
+use crate::import::{Builder, Op, Refusal, Var, mil_dtype, views};
+use crate::onnx::fold::{Folding, Numbers, from_ints, numbers};
 use crate::onnx::node::Node;
 use crate::onnx::tensor;
 
@@ -71,10 +71,10 @@ pub(super) fn converted(tensor: &Tensor, dtype: DType) -> Option<Tensor> {
         Numbers::Ints(values) if dtype.is_float() => {
             // Rounded to the nearest float, as a cast at run time would.
             let floats: Vec<f32> = values.into_iter().map(nearest).collect();
-            from_floats(dtype, tensor.shape(), &floats)
+            views::floats(dtype, tensor.shape(), &floats)
         }
         Numbers::Ints(values) => from_ints(dtype, tensor.shape(), &values),
-        Numbers::Floats(values) if dtype.is_float() => from_floats(dtype, tensor.shape(), &values),
+        Numbers::Floats(values) if dtype.is_float() => views::floats(dtype, tensor.shape(), &values),
         Numbers::Floats(values) if dtype == DType::Bool => {
             let ints: Vec<i64> = values.into_iter().map(|value| i64::from(value != 0.0)).collect();
             from_ints(dtype, tensor.shape(), &ints)

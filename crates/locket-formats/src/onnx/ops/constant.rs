@@ -4,7 +4,7 @@ use locket_tensor::{DType, Tensor};
 
 use super::Lowered;
 use crate::import::{Builder, Op, Refusal, mil_dtype, shapes, views};
-use crate::onnx::fold::{Folding, MAX_RESULT_ELEMS, Numbers, from_floats, from_ints, numbers};
+use crate::onnx::fold::{Folding, MAX_RESULT_ELEMS, Numbers, from_ints, numbers};
 use crate::onnx::node::Node;
 
 /// Takes the value of a `Constant`, from whichever attribute holds it.
@@ -118,7 +118,7 @@ pub(super) fn fold_range(folding: &Folding<'_>) -> Result<Option<Vec<Tensor>>, R
         }
         (Some(Numbers::Floats(start)), Some(Numbers::Floats(limit)), Some(Numbers::Floats(delta))) => {
             floats(folding, first(&start), first(&limit), first(&delta))
-                .and_then(|values| from_floats(dtype, &[values.len()], &values))
+                .and_then(|values| views::floats(dtype, &[values.len()], &values))
         }
         _ => None,
     };

@@ -1,6 +1,6 @@
 //! Convolutions. Paddings are computed here and written out, so that a plan needs no padding rule.
 
-use locket_tensor::{DType, Tensor};
+use locket_tensor::DType;
 
 use super::Lowered;
 use crate::import::{Builder, Op, Refusal, Var, shapes};
@@ -239,20 +239,10 @@ fn with_bias(
             format!("{:?}", builder.shape(bias)?),
         ));
     }
-    match plain_constant(builder, bias) {
+    match builder.real_tensor(bias) {
         Some(tensor) => Ok((op.literal("bias", tensor), None)),
         None => Ok((op, Some(bias))),
     }
-}
-
-/// The real values of a constant, plain or quantised.
-pub(super) fn plain_constant(builder: &Builder<'_>, var: Var) -> Option<Tensor> {
-    let plain = builder.tensor(var).cloned();
-    plain.or_else(|| {
-        builder
-            .quantized_constant(var)
-            .and_then(super::quantization::real_values)
-    })
 }
 
 fn finish(

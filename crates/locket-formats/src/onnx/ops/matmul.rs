@@ -2,7 +2,6 @@
 
 use locket_tensor::{DType, Tensor};
 
-use super::convolution::plain_constant;
 use super::{Lowered, arithmetic};
 use crate::import::{Builder, Op, QuantizedConstant, Refusal, Var, shapes, views};
 use crate::onnx::node::Node;
@@ -183,7 +182,7 @@ fn bias_vector(
     columns: usize,
     beta: f32,
 ) -> Result<Option<Tensor>, Refusal> {
-    let Some(tensor) = plain_constant(builder, c) else {
+    let Some(tensor) = builder.real_tensor(c) else {
         return Ok(None);
     };
     let elems = tensor.elems();
@@ -207,7 +206,7 @@ fn bias_vector(
     let values: Option<Vec<f32>> = full
         .to_f32()
         .map(|values| values.into_iter().map(|value| value * beta).collect());
-    Ok(values.and_then(|values| crate::onnx::fold::from_floats(full.dtype(), &[columns], &values)))
+    Ok(values.and_then(|values| views::floats(full.dtype(), &[columns], &values)))
 }
 
 /// Lowers a product of matrices, stacks of matrices, and vectors.

@@ -2,7 +2,6 @@
 
 use locket_tensor::{DType, Tensor};
 
-use super::convolution::plain_constant;
 use super::{Lowered, arithmetic, axis_of};
 use crate::import::{Builder, Op, Refusal, Var};
 use crate::onnx::node::Node;
@@ -38,7 +37,7 @@ pub(super) fn batch(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     }
     let constants: Option<Vec<Tensor>> = statistics
         .iter()
-        .map(|&var| plain_constant(builder, var).filter(|tensor| tensor.dtype() == dtype))
+        .map(|&var| builder.real_tensor(var).filter(|tensor| tensor.dtype() == dtype))
         .collect();
     if let Some([scale, bias, mean, variance]) = constants.as_deref()
         && (3..=5).contains(&shape.len())
@@ -125,8 +124,11 @@ pub(super) fn layer(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     let normalized = shape.get(first..).unwrap_or_default();
     let epsilon = node.float_or("epsilon", EPSILON)?;
     let (scale, bias) = (node.input(1)?, node.optional(2));
-    let exact =
-        |var: Var| plain_constant(builder, var).filter(|t| t.shape() == normalized && t.dtype() == dtype);
+    let exact = |var: Var| {
+        builder
+            .real_tensor(var)
+            .filter(|t| t.shape() == normalized && t.dtype() == dtype)
+    };
     let gamma = exact(scale);
     let beta = bias.map(exact);
     let op = Op::new("layer_norm").var("x", x).ints("axes", &axes);
@@ -195,7 +197,7 @@ pub(super) fn instance(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
             ));
         }
     }
-    let constant = |var| plain_constant(builder, var).filter(|tensor| tensor.dtype() == dtype);
+    let constant = |var| builder.real_tensor(var).filter(|tensor| tensor.dtype() == dtype);
     let op = Op::new("instance_norm").var("x", x);
     if let Some((gamma, beta)) = constant(scale).zip(constant(bias)) {
         let op = op

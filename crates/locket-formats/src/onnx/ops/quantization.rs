@@ -3,10 +3,8 @@
 use locket_mil::Target;
 use locket_tensor::{DType, Tensor};
 
-use super::convolution::plain_constant;
 use super::{Lowered, axis_of};
 use crate::import::{Builder, Op, QuantizedConstant, Refusal, Var, views};
-use crate::onnx::fold::from_floats;
 use crate::onnx::node::Node;
 use crate::onnx::tensor;
 
@@ -31,7 +29,7 @@ fn parameters(
         ));
     }
     let scale_var = node.input(1)?;
-    let Some(scale) = plain_constant(builder, scale_var) else {
+    let Some(scale) = builder.real_tensor(scale_var) else {
         return Err(super::computed_operand(builder, scale_var, "the scale"));
     };
     if !matches!(scale.dtype(), DType::Float32 | DType::Float16) {
@@ -143,7 +141,7 @@ pub(super) fn dequantize(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered 
             Ok(vec![builder.quantized(&name, constant)])
         }
         (Some(data), _) => {
-            let real = real(&data, &scale, &zero_point, axis.unwrap_or(0));
+            let real = views::dequantized(&data, &scale, &zero_point, axis.unwrap_or(0));
             let real = real.ok_or_else(|| Refusal::element_type(builder.name(x), codes))?;
             Ok(vec![builder.constant(&name, real)?])
         }
@@ -177,53 +175,4 @@ fn wide(builder: &mut Builder<'_>, node: &Node<'_>, x: Var, scale: &Tensor, zero
     let real = super::cast::to(builder, x, dtype, &node.inner("real"))?;
     let op = Op::new("mul").var("x", real).literal("y", scale.clone());
     Ok(vec![builder.push(op, &node.output(0), dtype, &shape)?])
-}
-
-/// The real values of a quantised constant.
-pub(super) fn real_values(constant: &QuantizedConstant) -> Option<Tensor> {
-    real(
-        &constant.data,
-        &constant.scale,
-        &constant.zero_point,
-        constant.axis,
-    )
-}
-
-/// `(data - zero_point) * scale`, computed in single precision; `None` for types that are no integers.
-fn real(data: &Tensor, scale: &Tensor, zero_point: &Tensor, axis: usize) -> Option<Tensor> {
-    let shape = data.shape();
-    let full = |tensor: &Tensor| match tensor.shape() {
-        [] => views::broadcast_to(tensor, shape),
-        &[dim] => {
-            let wide: Vec<usize> = (0..shape.len())
-                .map(|index| if index == axis { dim } else { 1 })
-                .collect();
-            views::broadcast_to(&tensor.reshaped(&wide).ok()?, shape)
-        }
-        _ => None,
-    };
-    // Packed codes are widened first: they cannot be addressed one by one.
-    let zeros = match zero_point.dtype() {
-        dtype if dtype.is_packed() => {
-            full(&Tensor::from_slice(zero_point.shape(), &zero_point.to_i64()?).ok()?)
-        }
-        _ => full(zero_point),
-    };
-    let codes = data.to_i64()?;
-    let (scales, zeros) = (full(scale)?.to_f32()?, zeros?.to_i64()?);
-    let values: Option<Vec<f32>> = codes
-        .into_iter()
-        .zip(zeros)
-        .zip(scales)
-        .map(|((code, zero), scale)| {
-            let offset = i32::try_from(code.checked_sub(zero)?).ok()?;
-            #[expect(
-                clippy::as_conversions,
-                reason = "rounded to the nearest float, as the formula says"
-            )]
-            let offset = offset as f32;
-            Some(offset * scale)
-        })
-        .collect();
-    from_floats(scale.dtype(), shape, &values?)
 }
