@@ -1,1 +1,14 @@
-//! Quantise, palettise, prune; sensitivity, search, measurement and certificate.
+//! Quantise, palettise, prune; measure; search; certify.
+//!
+//! * [`measure`]: accuracy on labelled data, latency, size: numbers with what they were taken on.
+//! * [`recipe`]: one named compression step, from a program to a program.
+//! * [`calibrate`]: what calibration data say about activations.
+//!
+//! Everything here is from MIL to MIL: a compressed program is an ordinary one whose weights are `constexpr_*` operations
+//! and whose activations pass through `quantize` and `dequantize`, so that it is written, read and run like any other.
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod measure;
+
+pub use error::CompressError;

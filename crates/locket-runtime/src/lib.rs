@@ -5,11 +5,15 @@
 //! * [`exec`] runs a plan: a [`Session`] owns the arena and the threads; a prediction allocates nothing, takes no lock
 //!   and looks nothing up by name.
 //!
-//! What is absent on purpose: reading files (`locket-formats`), rewriting programs (`locket-passes`).
+//! [`compile`] is the whole way from a program as it was read: simplify, lower, plan.
+//!
+//! What is absent on purpose: reading files (`locket-formats`).
 #![forbid(unsafe_code)]
 
+mod compile;
 pub mod exec;
 pub mod plan;
 
+pub use compile::{Compiled, compile};
 pub use exec::{Observer, RunError, Session, StepEvent};
 pub use plan::{MemoryReport, Plan, PlanError, PlanOptions, plan};

@@ -1,0 +1,11 @@
+//! Numbers with what they were taken on.
+
+mod accuracy;
+mod latency;
+mod samples;
+mod size;
+
+pub use accuracy::{Evaluation, evaluate};
+pub use latency::{Latency, LatencyProtocol, latency};
+pub use samples::{Samples, input_spec};
+pub use size::package_bytes;

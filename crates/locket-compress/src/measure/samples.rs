@@ -1,0 +1,135 @@
+//! Labelled samples, preprocessed and in memory.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use locket_data::{Dataset, InputSpec, NpyType, Preprocess, Quantization, SampleBuffer};
+use locket_mil::{Function, Type};
+use locket_tensor::{DType, Tensor};
+
+use crate::CompressError;
+
+/// Model inputs and labels. All preprocessed samples are held in memory, so that every variant sees the same bytes.
+#[derive(Debug)]
+pub struct Samples {
+    /// One input tensor for each sample.
+    pub inputs: Vec<Tensor>,
+    /// The class of each sample.
+    pub labels: Vec<usize>,
+    /// How many leading outputs of the model are no class.
+    pub label_offset: usize,
+}
+
+/// What the only input of a function wants: type, shape, and for an integer input its quantisation, which is that of
+/// the `dequantize` that reads it.
+///
+/// # Errors
+///
+/// If the function has not exactly one input, or one that data cannot be made for.
+pub fn input_spec(function: &Function) -> Result<InputSpec, CompressError> {
+    let &[input] = function.inputs.as_slice() else {
+        let message = format!("expected a model with one input, found {}", function.inputs.len());
+        return Err(CompressError::Unsuitable(message));
+    };
+    let value = function.value(input);
+    let Type::Tensor { dtype, shape } = &value.ty else {
+        return Err(CompressError::Unsuitable(format!(
+            "input {} is no tensor",
+            value.name
+        )));
+    };
+    let dtype = match dtype {
+        DType::Float32 => NpyType::F32,
+        DType::Float16 => NpyType::F16,
+        DType::Int8 => NpyType::I8,
+        DType::UInt8 => NpyType::U8,
+        DType::Int16 => NpyType::I16,
+        DType::Int32 => NpyType::I32,
+        other => {
+            let message = format!("input {}: samples cannot be made into {other}", value.name);
+            return Err(CompressError::Unsuitable(message));
+        }
+    };
+    let reader = function
+        .operations
+        .iter()
+        .find(|op| op.kind == "dequantize" && op.input("input") == Some(input));
+    let quantization = reader.and_then(|operation| {
+        let number = |param: &str| {
+            function
+                .const_tensor(operation.input(param)?)?
+                .to_f32()?
+                .first()
+                .copied()
+        };
+        Some(Quantization {
+            scale: number("scale")?,
+            zero_point: number("zero_point").unwrap_or(0.0) as i32,
+        })
+    });
+    Ok(InputSpec {
+        shape: shape.to_vec(),
+        dtype,
+        quantization,
+    })
+}
+
+impl Samples {
+    /// Reads and preprocesses the first `limit` samples of a set, on `threads` threads. `progress` is told how many are done.
+    ///
+    /// # Errors
+    ///
+    /// The first sample that cannot be read, or does not fit the input.
+    pub fn load(
+        dataset: &Dataset,
+        recipe: &Preprocess,
+        function: &Function,
+        limit: Option<usize>,
+        threads: usize,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Self, CompressError> {
+        let spec = input_spec(function)?;
+        let dtype = function.ty(function.inputs[0]).dtype().unwrap_or(DType::Float32);
+        let count = limit.unwrap_or(usize::MAX).min(dataset.len());
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = || -> Result<Vec<(usize, Tensor)>, CompressError> {
+            let mut buffer = SampleBuffer::new();
+            let mut made = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return Ok(made);
+                }
+                dataset.read(index, recipe, &spec, &mut buffer)?;
+                let tensor = Tensor::from_bytes(dtype, &spec.shape, buffer.bytes()).map_err(|error| {
+                    CompressError::Unsuitable(format!("{}: {error}", dataset.names()[index]))
+                })?;
+                made.push((index, tensor));
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            }
+        };
+        let mut all = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+            let mut all = Vec::with_capacity(count);
+            for worker in workers {
+                all.extend(worker.join().expect("reading a sample does not panic")?);
+            }
+            Ok::<_, CompressError>(all)
+        })?;
+        all.sort_by_key(|(index, _)| *index);
+        Ok(Self {
+            inputs: all.into_iter().map(|(_, tensor)| tensor).collect(),
+            labels: dataset.labels()[..count].to_vec(),
+            label_offset: recipe.label_offset,
+        })
+    }
+
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+}
