@@ -1,10 +1,36 @@
 //! The operators, one file each or one file for a family that shares one formula.
 
+pub mod activation;
 pub mod add_u8;
 pub mod avg_pool_u8;
 pub mod batch_norm;
+pub mod binary;
+pub mod cast;
+mod common;
+pub mod concat;
+pub mod constexpr_affine_dequantize;
+pub mod constexpr_blockwise_shift_scale;
+pub mod constexpr_cast;
+pub mod constexpr_lut_to_dense;
+pub mod constexpr_sparse_to_dense;
 pub mod conv;
 pub mod conv_u8;
+pub mod gather;
+pub mod gelu;
+pub mod layer_norm;
 pub mod linear;
+pub mod maths;
 pub mod matmul;
+pub mod pad;
 pub mod pool;
+pub mod prelu;
+pub mod quantize;
+pub mod reduce;
+pub mod reduce_arg;
+pub mod select;
+pub mod shape;
+pub mod slice;
+pub mod softmax;
+pub mod transpose;
+pub mod unary;
+pub mod views;

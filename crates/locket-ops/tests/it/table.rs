@@ -59,6 +59,14 @@ fn random_tensor(ty: &Type, seed: u64) -> Tensor {
             let values: Vec<i32> = (0..elems).map(|_| (next() % 3) as i32).collect();
             Tensor::from_slice(shape, &values).unwrap()
         }
+        DType::Int16 => {
+            let values: Vec<i16> = (0..elems).map(|_| next() as i16).collect();
+            Tensor::from_slice(shape, &values).unwrap()
+        }
+        DType::UInt16 => {
+            let values: Vec<u16> = (0..elems).map(|_| next() as u16).collect();
+            Tensor::from_slice(shape, &values).unwrap()
+        }
         _ => {
             let mask = if dtype == DType::Bool { 1 } else { 0xff };
             let codes: Vec<u8> = (0..elems).map(|_| (next() & mask) as u8).collect();

@@ -1,0 +1,200 @@
+//! Quantisation at run time. From iOS 17.
+//!
+//! * `quantize`: `y = clip(round(input / scale) + zero_point)`. input: fp16, fp32; y: int8 or uint8 as `output_dtype` says. The
+//!   quotient is rounded to fp32, then to an integer, halves to even; NaN gives the zero point; the sum is cut to the type's range.
+//! * `dequantize`: `y = scale * (input - zero_point)`. input: int8, uint8; y: the type of scale, fp16 or fp32; the product is rounded to
+//!   fp32, then to y's type.
+//!
+//! scale and zero_point are constants, scalars, or with `axis` one value for each position on it; zero_point has the integer type, and is
+//! 0 if it is not given.
+
+use locket_mil::{Target, Type};
+use locket_tensor::{DType, TensorMut};
+
+use super::common::{
+    checks::{self, FLOATS},
+    compressed::{Affine, put_floats32},
+    index::around,
+    numbers::{floats32, put_ints},
+    sample, sample_with,
+};
+use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Signature};
+
+/// The operator `quantize`.
+pub static QUANTIZE: Quantize = Quantize;
+
+/// The operator `dequantize`.
+pub static DEQUANTIZE: Dequantize = Dequantize;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Quantize;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Dequantize;
+
+const CODES: &[DType] = &[DType::Int8, DType::UInt8];
+
+fn affine(call: &Call<'_>, shape: &[usize]) -> Result<Affine, OpError> {
+    Affine::of(
+        &call.node,
+        shape,
+        call.tensor("scale")?,
+        call.optional("zero_point")?,
+    )
+}
+
+fn check_zero_point(node: &Node<'_>, code: DType) -> Result<(), OpError> {
+    match node.optional_ty("zero_point")? {
+        Some((found, _)) => checks::expect_dtype(node, "zero_point", found, &[code]),
+        None => Ok(()),
+    }
+}
+
+impl Operator for Quantize {
+    fn signature(&self) -> Signature {
+        Signature {
+            name: "quantize",
+            params: const {
+                &[
+                    Param::required("input"),
+                    Param::attribute("zero_point"),
+                    Param::constant("scale"),
+                    Param::attribute("axis"),
+                    Param::constant("output_dtype"),
+                ]
+            },
+            available: Availability::From(Target::Ios17),
+        }
+    }
+
+    fn infer(&self, node: &Node<'_>) -> Result<Vec<Type>, OpError> {
+        let (_, shape) = checks::tensor_of(node, "input", FLOATS)?;
+        checks::tensor_of(node, "scale", FLOATS)?;
+        let code = checks::dtype_named(node, "output_dtype", "", CODES)?;
+        check_zero_point(node, code)?;
+        Affine::check(node, shape)?;
+        let scale = node.floats("scale")?.unwrap_or_default();
+        if let Some(bad) = scale.iter().find(|scale| **scale == 0.0 || !scale.is_finite()) {
+            return Err(node.param_error(
+                "scale",
+                format_args!("expected finite numbers but 0, found {bad}"),
+            ));
+        }
+        checks::results(node, code, shape)
+    }
+
+    fn reference(&self, call: &Call<'_>, outputs: &mut [TensorMut<'_>]) -> Result<(), OpError> {
+        let input = call.tensor("input")?;
+        let affine = affine(call, input.shape)?;
+        let [_, length, inner] = affine.axis.map_or([1, 1, 1], |axis| around(input.shape, axis));
+        let (low, high) = outputs[0].dtype.int_range().unwrap_or((0, 0));
+        let codes = floats32(input).into_iter().enumerate().map(|(at, x)| {
+            let place = at / inner % length;
+            let zero = affine.zero_at(place) as i64;
+            let rounded = (x / affine.scale[place]).round_ties_even() as i64;
+            rounded.saturating_add(zero).clamp(low, high)
+        });
+        put_ints(&mut outputs[0], codes);
+        Ok(())
+    }
+
+    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
+        LayoutRule::Any
+    }
+
+    fn samples(&self) -> Vec<String> {
+        let zero = "%z: uint8[] = [128]";
+        vec![
+            sample_with(
+                "%x: fp32[2, 3, 4, 5]",
+                &[zero],
+                "uint8[2, 3, 4, 5]",
+                "quantize(input=%x, zero_point=%z, scale=0.03, output_dtype=\"uint8\")",
+            ),
+            sample(
+                "%x: fp32[37]",
+                "int8[37]",
+                "quantize(input=%x, scale=0.5, output_dtype=\"int8\")",
+            ),
+            sample_with(
+                "%x: fp32[2, 3, 4, 5]",
+                &["%z: int8[3] = [0, -5, 100]"],
+                "int8[2, 3, 4, 5]",
+                "quantize(input=%x, zero_point=%z, scale=[0.1, 0.02, 0.003], axis=1, output_dtype=\"int8\")",
+            ),
+            sample_with(
+                "%x: fp16[3, 4]",
+                &["%s: fp16[] = [0.1]"],
+                "uint8[3, 4]",
+                "quantize(input=%x, scale=%s, output_dtype=\"uint8\")",
+            ),
+        ]
+    }
+}
+
+impl Operator for Dequantize {
+    fn signature(&self) -> Signature {
+        Signature {
+            name: "dequantize",
+            params: const {
+                &[
+                    Param::required("input"),
+                    Param::attribute("zero_point"),
+                    Param::constant("scale"),
+                    Param::attribute("axis"),
+                ]
+            },
+            available: Availability::From(Target::Ios17),
+        }
+    }
+
+    fn infer(&self, node: &Node<'_>) -> Result<Vec<Type>, OpError> {
+        let (code, shape) = checks::tensor_of(node, "input", CODES)?;
+        let (dtype, _) = checks::tensor_of(node, "scale", FLOATS)?;
+        check_zero_point(node, code)?;
+        Affine::check(node, shape)?;
+        checks::results(node, dtype, shape)
+    }
+
+    fn reference(&self, call: &Call<'_>, outputs: &mut [TensorMut<'_>]) -> Result<(), OpError> {
+        let input = call.tensor("input")?;
+        let affine = affine(call, input.shape)?;
+        let [_, length, inner] = affine.axis.map_or([1, 1, 1], |axis| around(input.shape, axis));
+        let values = floats32(input).into_iter().enumerate().map(|(at, q)| {
+            let place = at / inner % length;
+            affine.scale[place] * (q - affine.zero_at(place))
+        });
+        put_floats32(&mut outputs[0], values);
+        Ok(())
+    }
+
+    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
+        LayoutRule::Any
+    }
+
+    fn samples(&self) -> Vec<String> {
+        vec![
+            sample_with(
+                "%x: uint8[2, 3, 4, 5]",
+                &["%z: uint8[] = [128]"],
+                "fp32[2, 3, 4, 5]",
+                "dequantize(input=%x, zero_point=%z, scale=0.03)",
+            ),
+            sample("%x: int8[37]", "fp32[37]", "dequantize(input=%x, scale=0.5)"),
+            sample_with(
+                "%x: int8[2, 3, 4, 5]",
+                &["%z: int8[3] = [0, -5, 100]"],
+                "fp32[2, 3, 4, 5]",
+                "dequantize(input=%x, zero_point=%z, scale=[0.1, 0.02, 0.003], axis=1)",
+            ),
+            sample_with(
+                "%x: uint8[3, 4]",
+                &["%s: fp16[] = [0.1]"],
+                "fp16[3, 4]",
+                "dequantize(input=%x, scale=%s)",
+            ),
+        ]
+    }
+}
