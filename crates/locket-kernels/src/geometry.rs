@@ -330,19 +330,31 @@ impl TapTable {
         }
     }
 
-    /// Returns the vertical parts for an output row, one for each kernel row.
-    pub(crate) fn vertical(&self, y: usize) -> &[u32] {
-        &self.vertical[y * self.kernel[0]..][..self.kernel[0]]
+    /// Returns the vertical parts, `[out_height][kernel_height]`.
+    pub(crate) fn vertical(&self) -> &[u32] {
+        &self.vertical
     }
 
-    /// Returns the horizontal parts for an output column, one for each kernel column.
-    pub(crate) fn horizontal(&self, x: usize) -> &[u32] {
-        &self.horizontal[x * self.kernel[1]..][..self.kernel[1]]
+    /// Returns the horizontal parts, `[out_width][kernel_width]`.
+    pub(crate) fn horizontal(&self) -> &[u32] {
+        &self.horizontal
+    }
+
+    /// Returns the kernel's height and width.
+    pub(crate) fn kernel(&self) -> [usize; 2] {
+        self.kernel
+    }
+
+    /// Returns the bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.vertical.as_slice()) + size_of_val(self.horizontal.as_slice())
     }
 }
 
 fn axis_offsets(window: &Window, axis: usize, stride: usize) -> Vec<u32> {
-    let mut offsets = vec![OUTSIDE; window.output[axis] * window.kernel[axis]];
+    let entries = window.output[axis] * window.kernel[axis];
+    assert!(u32::try_from(entries).is_ok(), "a table has under 2^32 entries");
+    let mut offsets = vec![OUTSIDE; entries];
     for out in 0..window.output[axis] {
         for tap in window.taps(axis, out) {
             let offset = window.coordinate(axis, out, tap) * stride;
@@ -391,7 +403,7 @@ mod tests {
                     } else {
                         OUTSIDE
                     };
-                    assert_eq!(table.vertical(out)[tap], expected);
+                    assert_eq!(table.vertical()[out * kernel + tap], expected);
                 }
             }
         }

@@ -160,19 +160,20 @@ impl Kernel for Run<'_> {
             stride: a_stride,
             vertical: &[0],
         };
-        let mut pixels = [Pixel::EMPTY; MAX_TILE_ROWS];
+        let mut pixels = [Pixel::default(); MAX_TILE_ROWS];
         for_each_block(rows.clone(), BLOCK_ROWS, |block| {
             for index in 0..matmul.panels.count() {
                 let panel = matmul.panels.panel(index);
                 for_each_tile(block.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
                     let pixels = &mut pixels[..count];
                     places.fill(first, 0, pixels);
-                    let tile = TileF32 {
+                    let mut tile = TileF32 {
                         taps: Taps {
                             input: a,
                             padding: &[],
                             run: depth,
                             pixels,
+                            offsets: places.offsets(),
                         },
                         panel: &packed[panel.start * depth..][..panel.width * depth],
                         bias: &matmul.zeros[..panel.width],
@@ -183,7 +184,7 @@ impl Kernel for Run<'_> {
                         columns: panel.columns,
                         clamp: [f32::NEG_INFINITY, f32::INFINITY],
                     };
-                    run_tile(simd, panel.vectors, tile);
+                    run_tile(simd, panel.vectors, &mut tile);
                 });
             }
         });

@@ -64,7 +64,7 @@ impl ConvF32 {
         );
         let weights = PackedF32::new(panels, weights);
         let bias = panels.pack(1, |n, _| bias.map_or(0.0, |bias| bias[n]));
-        let path = Path::new(&geometry);
+        let path = Path::new(&geometry, size_of::<f32>());
         let padding = match &path {
             Path::Taps(_) => vec![0.0; geometry.group_in_channels()],
             Path::Pointwise | Path::Few(_) => Vec::new(),
@@ -321,18 +321,19 @@ impl Run<'_> {
         let conv = self.conv;
         let geometry = &conv.geometry;
         let (_, run) = conv.path.runs(geometry);
-        let mut pixels = [Pixel::EMPTY; MAX_TILE_ROWS];
+        let mut pixels = [Pixel::default(); MAX_TILE_ROWS];
         for_each_tile(range.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
             let pixels = &mut pixels[..count];
             places.fill(first, panel.group * geometry.group_in_channels(), pixels);
             let row = output_row + first - range.start;
             let output = row * geometry.output_stride + geometry.output_offset + panel.first - self.column;
-            let tile = TileF32 {
+            let mut tile = TileF32 {
                 taps: Taps {
                     input,
                     padding: &conv.padding,
                     run,
                     pixels,
+                    offsets: places.offsets(),
                 },
                 panel: weights,
                 bias: &conv.bias.as_slice()[panel.start..][..panel.width],
@@ -345,7 +346,7 @@ impl Run<'_> {
                 columns: panel.columns,
                 clamp: conv.clamp,
             };
-            run_tile(simd, panel.vectors, tile);
+            run_tile(simd, panel.vectors, &mut tile);
         });
     }
 }

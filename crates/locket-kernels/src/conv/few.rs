@@ -6,8 +6,8 @@
 
 use crate::geometry::ConvGeometry;
 
-/// Channels up to which copying rows is worth it.
-const MOST_CHANNELS: usize = 8;
+/// Bytes of a pixel up to which copying rows is worth it.
+const MOST_PIXEL_BYTES: usize = 128;
 
 /// The copy of the input rows of one output row.
 #[derive(Clone, Debug)]
@@ -24,9 +24,9 @@ const SLACK: usize = 3;
 
 impl FewChannels {
     /// Returns the plan, or `None` if the convolution has many channels, groups or horizontal dilation.
-    pub(crate) fn new(geometry: &ConvGeometry) -> Option<Self> {
+    pub(crate) fn new(geometry: &ConvGeometry, element_bytes: usize) -> Option<Self> {
         let suits = geometry.groups == 1
-            && geometry.in_channels <= MOST_CHANNELS
+            && geometry.in_channels * element_bytes <= MOST_PIXEL_BYTES
             && geometry.kernel[1] > 1
             && geometry.dilation[1] == 1;
         if !suits {

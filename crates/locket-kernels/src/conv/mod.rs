@@ -13,6 +13,7 @@
 mod f32;
 mod few;
 mod places;
+mod runs;
 mod tile_f32;
 mod tile_u8;
 mod u8;
@@ -42,10 +43,10 @@ enum Path {
 }
 
 impl Path {
-    fn new(geometry: &ConvGeometry) -> Self {
+    fn new(geometry: &ConvGeometry, element_bytes: usize) -> Self {
         if geometry.is_pointwise() {
             Self::Pointwise
-        } else if let Some(few) = FewChannels::new(geometry) {
+        } else if let Some(few) = FewChannels::new(geometry, element_bytes) {
             Self::Few(few)
         } else {
             Self::Taps(TapTable::new(&geometry.window(), geometry.input_stride))

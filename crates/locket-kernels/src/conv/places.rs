@@ -1,28 +1,20 @@
 //! Where the runs of channels lie that a tile of pixels reads, and the loops over blocks and tiles.
 
-use core::array::from_fn;
 use core::ops::Range;
 
+use super::runs::Runs;
 use crate::geometry::{ConvGeometry, OUTSIDE, TapTable};
 
 /// Most pixels in a tile, over all instruction sets.
 pub(crate) const MAX_TILE_ROWS: usize = 14;
 
-/// The input of one output pixel: the run of tap `(y, x)` starts at `base + vertical[y] + horizontal[x]`, or is padding
-/// if either part is outside.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pixel<'a> {
-    pub(crate) base: usize,
-    pub(crate) vertical: &'a [u32],
-    pub(crate) horizontal: &'a [u32],
-}
-
-impl Pixel<'_> {
-    pub(crate) const EMPTY: Self = Self {
-        base: 0,
-        vertical: &[],
-        horizontal: &[],
-    };
+/// The input of one output pixel: the run of tap `(y, x)` starts at `base + v + h`, where `v` is element `vertical + y` of the
+/// vertical offsets and `h` element `horizontal + x` of the horizontal ones; it is padding if either is outside.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pixel {
+    base: usize,
+    vertical: u32,
+    horizontal: u32,
 }
 
 /// The input of a tile.
@@ -33,29 +25,42 @@ pub(crate) struct Taps<'a, T> {
     pub(crate) padding: &'a [T],
     /// Elements under one tap.
     pub(crate) run: usize,
-    pub(crate) pixels: &'a [Pixel<'a>],
+    pub(crate) pixels: &'a [Pixel],
+    pub(crate) offsets: Offsets<'a>,
 }
 
-impl<'a, T> Taps<'a, T> {
+/// The parts of tap offsets that [`Pixel`] points into.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offsets<'a> {
+    vertical: &'a [u32],
+    horizontal: &'a [u32],
+    kernel: [usize; 2],
+}
+
+impl<'a, T: Copy> Taps<'a, T> {
     /// Returns the runs of all pixels under tap `(y, x)`.
     #[inline(always)]
-    pub(crate) fn rows<const ROWS: usize>(&self, y: usize, x: usize) -> [&'a [T]; ROWS] {
-        let pixels: &[Pixel<'a>; ROWS] = self.pixels.try_into().expect("the tile was chosen by its pixels");
-        from_fn(|row| {
-            let pixel = &pixels[row];
-            let offset = pixel.vertical[y] + pixel.horizontal[x];
-            if offset >= OUTSIDE {
-                &self.padding[..self.run]
+    pub(super) fn runs<const ROWS: usize>(&self, y: usize, x: usize) -> Runs<'a, T, ROWS> {
+        let mut runs = Runs::empty(self.run);
+        assert_eq!(self.pixels.len(), ROWS, "the tile was chosen by its pixels");
+        for row in 0..ROWS {
+            let pixel = &self.pixels[row];
+            let vertical = self.offsets.vertical[pixel.vertical as usize + y];
+            let offset = vertical + self.offsets.horizontal[pixel.horizontal as usize + x];
+            let run = if offset >= OUTSIDE {
+                self.padding
             } else {
-                &self.input[pixel.base + offset as usize..][..self.run]
-            }
-        })
+                &self.input[pixel.base + offset as usize..]
+            };
+            runs.set(row, run);
+        }
+        runs
     }
 
     /// Returns the taps: kernel rows and columns.
     #[inline(always)]
-    pub(crate) fn kernel(&self) -> [usize; 2] {
-        [self.pixels[0].vertical.len(), self.pixels[0].horizontal.len()]
+    pub(super) fn kernel(&self) -> [usize; 2] {
+        self.offsets.kernel
     }
 }
 
@@ -67,56 +72,74 @@ pub(crate) enum Places<'a> {
     /// Pixel `i` of the output, by the table.
     Table {
         table: &'a TapTable,
-        out_height: usize,
-        out_width: usize,
+        output: [usize; 2],
         image: usize,
     },
 }
 
 impl<'a> Places<'a> {
     pub(crate) fn table(geometry: &ConvGeometry, table: &'a TapTable) -> Self {
+        let output = [geometry.out_height, geometry.out_width];
         Self::Table {
             table,
-            out_height: geometry.out_height,
-            out_width: geometry.out_width,
+            output,
             image: geometry.in_height * geometry.in_width * geometry.input_stride,
         }
     }
 
-    /// Describes the pixels from `first` on, the input moved on by `offset` elements.
-    pub(crate) fn fill(&self, first: usize, offset: usize, pixels: &mut [Pixel<'a>]) {
+    /// Returns what the pixels point into.
+    pub(crate) fn offsets(&self) -> Offsets<'a> {
         match *self {
-            Self::Strided { stride, vertical } => {
-                for (index, pixel) in pixels.iter_mut().enumerate() {
+            Self::Strided { vertical, .. } => Offsets {
+                vertical,
+                horizontal: &[0],
+                kernel: [vertical.len(), 1],
+            },
+            Self::Table { table, .. } => Offsets {
+                vertical: table.vertical(),
+                horizontal: table.horizontal(),
+                kernel: table.kernel(),
+            },
+        }
+    }
+
+    /// Describes the pixels from `first` on, the input moved on by `offset` elements.
+    #[inline]
+    pub(crate) fn fill(&self, first: usize, offset: usize, pixels: &mut [Pixel]) {
+        match *self {
+            Self::Strided { stride, .. } => {
+                let mut base = first * stride + offset;
+                for pixel in pixels {
                     *pixel = Pixel {
-                        base: (first + index) * stride + offset,
-                        vertical,
-                        horizontal: &[0],
+                        base,
+                        vertical: 0,
+                        horizontal: 0,
                     };
+                    base += stride;
                 }
             }
             Self::Table {
                 table,
-                out_height,
-                out_width,
+                output: [out_height, out_width],
                 image,
             } => {
                 let mut x = first % out_width;
                 let mut y = first / out_width % out_height;
-                let mut n = first / out_width / out_height;
+                let mut base = first / out_width / out_height * image + offset;
+                let [height, width] = table.kernel();
                 for pixel in pixels {
-                    let (vertical, horizontal) = (table.vertical(y), table.horizontal(x));
+                    // Both are indices into tables whose lengths `TapTable` keeps below 2³².
                     *pixel = Pixel {
-                        base: n * image + offset,
-                        vertical,
-                        horizontal,
+                        base,
+                        vertical: (y * height) as u32,
+                        horizontal: (x * width) as u32,
                     };
                     x += 1;
                     if x == out_width {
                         (x, y) = (0, y + 1);
                     }
                     if y == out_height {
-                        (y, n) = (0, n + 1);
+                        (y, base) = (0, base + image);
                     }
                 }
             }

@@ -1,8 +1,11 @@
 //! The f32 tile: up to 14 pixels by up to 3 registers of output channels, accumulated in registers.
-
-use core::array::from_fn;
+#![expect(
+    unsafe_code,
+    reason = "reads of runs in the innermost loop, within bounds that the loop states"
+)]
 
 use super::places::Taps;
+use super::runs::Runs;
 use crate::simd::Simd;
 
 /// One tile of a float product.
@@ -25,7 +28,8 @@ pub(crate) struct TileF32<'a> {
 }
 
 /// Runs a tile that is `vectors` registers wide.
-pub(crate) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: TileF32<'_>) {
+#[inline]
+pub(crate) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: &mut TileF32<'_>) {
     crate::conv::tile_f32::select!(S, simd, vectors, tile.taps.pixels.len(), tile_entry, tile);
 }
 
@@ -51,7 +55,7 @@ macro_rules! select {
 }
 pub(crate) use select;
 
-fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: TileF32<'_>) {
+fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &mut TileF32<'_>) {
     simd.vectorize(
         #[inline(always)]
         || tile_body::<S, ROWS, VECTORS>(simd, tile),
@@ -59,46 +63,56 @@ fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: T
 }
 
 #[inline(always)]
-fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: TileF32<'_>) {
-    let bias: [S::F32; VECTORS] = from_fn(|v| simd.load_f32(&tile.bias[v * S::LANES..]));
+fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &mut TileF32<'_>) {
+    let bias = load::<S, VECTORS>(simd, tile.bias);
     let mut acc = [bias; ROWS];
     let [height, width] = tile.taps.kernel();
     let mut panel = tile.panel;
     for y in 0..height {
         for x in 0..width {
-            let rows = tile.taps.rows::<ROWS>(y, x);
+            let runs = tile.taps.runs::<ROWS>(y, x);
             let (tap, rest) = panel.split_at(tile.taps.run * VECTORS * S::LANES);
             panel = rest;
             if ROWS == 1 {
-                accumulate_one::<S, VECTORS>(simd, &mut acc[0], rows[0], tap);
+                accumulate_one::<S, VECTORS>(simd, &mut acc[0], runs.row(0), tap);
             } else {
-                accumulate::<S, ROWS, VECTORS>(simd, &mut acc, rows, tap);
+                accumulate::<S, ROWS, VECTORS>(simd, &mut acc, &runs, tap);
             }
         }
     }
     store::<S, ROWS, VECTORS>(simd, acc, tile);
 }
 
-/// `acc[row][v] += rows[row][k] * panel[k][v]` over all k.
+/// `acc[row][v] += runs[row][k] * panel[k][v]` over all k.
 #[inline(always)]
 fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     acc: &mut [[S::F32; VECTORS]; ROWS],
-    rows: [&[f32]; ROWS],
+    runs: &Runs<'_, f32, ROWS>,
     panel: &[f32],
 ) {
     let width = VECTORS * S::LANES;
-    let run = rows[0].len();
-    let rows = rows.map(|row| &row[..run]);
-    for (k, weights) in panel.chunks_exact(width).take(run).enumerate() {
-        let weights: [S::F32; VECTORS] = from_fn(|v| simd.load_f32(&weights[v * S::LANES..]));
+    for (k, weights) in panel[..runs.len() * width].chunks_exact(width).enumerate() {
+        let weights = load::<S, VECTORS>(simd, weights);
         for row in 0..ROWS {
-            let value = simd.splat_f32(rows[row][k]);
+            // SAFETY: there are as many chunks as elements in a run, and `Taps::runs` set every row.
+            let value = simd.splat_f32(unsafe { runs.read(row, k) });
             for v in 0..VECTORS {
                 acc[row][v] = simd.mul_add(value, weights[v], acc[row][v]);
             }
         }
     }
+}
+
+/// Loads consecutive registers. Here and in the tiles loops stand instead of closures: a closure that the compiler does not inline
+/// would be compiled without the instruction set.
+#[inline(always)]
+fn load<S: Simd, const VECTORS: usize>(simd: S, from: &[f32]) -> [S::F32; VECTORS] {
+    let mut registers = [simd.splat_f32(0.0); VECTORS];
+    for v in 0..VECTORS {
+        registers[v] = simd.load_f32(&from[v * S::LANES..]);
+    }
+    registers
 }
 
 /// The same for a single pixel, with four sums in turn so that one addition does not wait for the last.
@@ -111,22 +125,15 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
 ) {
     let width = VECTORS * S::LANES;
     let mut sums = [[simd.splat_f32(0.0); VECTORS]; 4];
-    let mut step = |sum: usize, value: f32, weights: &[f32]| {
-        let value = simd.splat_f32(value);
-        for v in 0..VECTORS {
-            sums[sum][v] = simd.mul_add(value, simd.load_f32(&weights[v * S::LANES..]), sums[sum][v]);
-        }
-    };
     let (values, last_values) = row.as_chunks::<4>();
-    let quads = panel.chunks_exact(4 * width);
-    let last_weights = quads.remainder();
-    for (values, weights) in values.iter().zip(quads) {
-        for sum in 0..4 {
-            step(sum, values[sum], &weights[sum * width..][..width]);
+    let (quads, last_weights) = panel.split_at(values.len() * 4 * width);
+    for (values, weights) in values.iter().zip(quads.chunks_exact(4 * width)) {
+        for (sum, sums) in sums.iter_mut().enumerate() {
+            step::<S, VECTORS>(simd, sums, values[sum], &weights[sum * width..]);
         }
     }
     for (value, weights) in last_values.iter().zip(last_weights.chunks_exact(width)) {
-        step(0, *value, weights);
+        step::<S, VECTORS>(simd, &mut sums[0], *value, weights);
     }
     for v in 0..VECTORS {
         let halves = [
@@ -137,33 +144,78 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
     }
 }
 
-/// Adds the residual, clamps and writes.
+/// `acc[v] += value * weights[v]`.
+#[inline(always)]
+fn step<S: Simd, const VECTORS: usize>(simd: S, acc: &mut [S::F32; VECTORS], value: f32, weights: &[f32]) {
+    let value = simd.splat_f32(value);
+    for v in 0..VECTORS {
+        acc[v] = simd.mul_add(value, simd.load_f32(&weights[v * S::LANES..]), acc[v]);
+    }
+}
+
+/// Clamps and writes: at once if that is all there is to do and every lane counts, else through [`finish`].
 #[inline(always)]
 fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     acc: [[S::F32; VECTORS]; ROWS],
-    tile: TileF32<'_>,
+    tile: &mut TileF32<'_>,
 ) {
-    let [low, high] = tile.clamp.map(|bound| simd.splat_f32(bound));
-    let bound = |value| simd.min_f32(high, simd.max_f32(low, value));
-    for row in 0..ROWS {
+    if tile.residual.is_none() && tile.columns == VECTORS * S::LANES {
+        let (low, high) = (simd.splat_f32(tile.clamp[0]), simd.splat_f32(tile.clamp[1]));
+        for row in 0..ROWS {
+            let output = &mut tile.output[row * tile.output_stride..][..VECTORS * S::LANES];
+            for v in 0..VECTORS {
+                let value = simd.min_f32(high, simd.max_f32(low, acc[row][v]));
+                simd.store_f32(&mut output[v * S::LANES..], value);
+            }
+        }
+    } else {
+        // A copy by element: taking the address of the accumulators would keep them out of registers.
+        let mut sums = [[simd.splat_f32(0.0); VECTORS]; ROWS];
+        for row in 0..ROWS {
+            for v in 0..VECTORS {
+                sums[row][v] = acc[row][v];
+            }
+        }
+        finish(simd, sums.as_flattened(), VECTORS, tile);
+    }
+}
+
+/// Adds the residual, clamps and writes; one function for tiles of all sizes.
+#[inline(never)]
+fn finish<S: Simd>(simd: S, sums: &[S::F32], vectors: usize, tile: &mut TileF32<'_>) {
+    simd.vectorize(
+        #[inline(always)]
+        || finish_body(simd, sums, vectors, tile),
+    );
+}
+
+#[inline(always)]
+fn finish_body<S: Simd>(simd: S, sums: &[S::F32], vectors: usize, tile: &mut TileF32<'_>) {
+    let (low, high) = (simd.splat_f32(tile.clamp[0]), simd.splat_f32(tile.clamp[1]));
+    for (row, sums) in sums.chunks_exact(vectors).enumerate() {
         let output = &mut tile.output[row * tile.output_stride..][..tile.columns];
-        let residual = tile
-            .residual
-            .map(|residual| &residual[row * tile.residual_stride..][..tile.columns]);
-        for v in 0..VECTORS {
-            let start = v * S::LANES;
-            let mut value = acc[row][v];
-            if start + S::LANES <= tile.columns {
-                if let Some(residual) = residual {
-                    value = simd.add_f32(value, simd.load_f32(&residual[start..]));
-                }
-                simd.store_f32(&mut output[start..], bound(value));
-            } else if start < tile.columns {
-                if let Some(residual) = residual {
-                    value = simd.add_f32(value, simd.load_f32_partial(&residual[start..]));
-                }
-                simd.store_f32_partial(&mut output[start..], bound(value));
+        for (v, &sum) in sums.iter().enumerate() {
+            let (start, end) = (v * S::LANES, ((v + 1) * S::LANES).min(tile.columns));
+            if start >= end {
+                break;
+            }
+            let mut value = sum;
+            let whole = end - start == S::LANES;
+            if let Some(residual) = tile.residual {
+                let residual = &residual[row * tile.residual_stride..][start..end];
+                let other = if whole {
+                    simd.load_f32(residual)
+                } else {
+                    simd.load_f32_partial(residual)
+                };
+                value = simd.add_f32(value, other);
+            }
+            value = simd.min_f32(high, simd.max_f32(low, value));
+            if whole {
+                simd.store_f32(&mut output[start..end], value);
+            } else {
+                simd.store_f32_partial(&mut output[start..end], value);
             }
         }
     }

@@ -1,8 +1,11 @@
 //! The u8 tile: up to 14 pixels by up to 3 registers of output channels, four products at a time, then requantisation.
-
-use core::array::from_fn;
+#![expect(
+    unsafe_code,
+    reason = "reads of runs in the innermost loop, within bounds that the loop states"
+)]
 
 use super::places::Taps;
+use super::runs::Runs;
 use super::tile_f32::select;
 use crate::simd::Simd;
 
@@ -98,11 +101,12 @@ pub(super) struct ResidualTile<'a> {
 }
 
 /// Runs a tile that is `vectors` registers wide.
-pub(super) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: TileU8<'_>) {
+#[inline]
+pub(super) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: &mut TileU8<'_>) {
     select!(S, simd, vectors, tile.taps.pixels.len(), tile_entry, tile);
 }
 
-fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: TileU8<'_>) {
+fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &mut TileU8<'_>) {
     simd.vectorize(
         #[inline(always)]
         || tile_body::<S, ROWS, VECTORS>(simd, tile),
@@ -110,20 +114,23 @@ fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: T
 }
 
 #[inline(always)]
-fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: TileU8<'_>) {
-    let bias: [S::I32; VECTORS] = from_fn(|v| simd.load_i32(&tile.bias[v * S::LANES..]));
+fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &mut TileU8<'_>) {
+    let mut bias = [simd.splat_i32(0); VECTORS];
+    for v in 0..VECTORS {
+        bias[v] = simd.load_i32(&tile.bias[v * S::LANES..]);
+    }
     let mut acc = [bias; ROWS];
     let [height, width] = tile.taps.kernel();
     let mut panel = tile.panel;
     for y in 0..height {
         for x in 0..width {
-            let rows = tile.taps.rows::<ROWS>(y, x);
+            let runs = tile.taps.runs::<ROWS>(y, x);
             let (tap, rest) = panel.split_at(tile.taps.run.div_ceil(4) * 4 * VECTORS * S::LANES);
             panel = rest;
             if ROWS == 1 {
-                accumulate_one::<S, VECTORS>(simd, &mut acc[0], rows[0], tap);
+                accumulate_one::<S, VECTORS>(simd, &mut acc[0], runs.row(0), tap);
             } else {
-                accumulate::<S, ROWS, VECTORS>(simd, &mut acc, rows, tap);
+                accumulate::<S, ROWS, VECTORS>(simd, &mut acc, &runs, tap);
             }
         }
     }
@@ -139,34 +146,54 @@ fn tail4(values: &[u8]) -> u32 {
         .fold(0, |four, &value| four << 8 | u32::from(value))
 }
 
-/// `acc[row][v] += Σ rows[row][k] * panel[k / 4][v][k % 4]` over all k.
+/// `acc[row][v] += Σ runs[row][k] * panel[k / 4][v][k % 4]` over all k.
 #[inline(always)]
 fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     acc: &mut [[S::I32; VECTORS]; ROWS],
-    rows: [&[u8]; ROWS],
+    runs: &Runs<'_, u8, ROWS>,
     panel: &[i8],
 ) {
     let width = 4 * VECTORS * S::LANES;
-    let run = rows[0].len();
-    let whole: [&[[u8; 4]]; ROWS] = from_fn(|row| &rows[row].as_chunks::<4>().0[..run / 4]);
-    let mut step = |weights: &[i8], values: [u32; ROWS]| {
-        let weights: [S::Weights4; VECTORS] = from_fn(|v| simd.weights4(&weights[4 * v * S::LANES..]));
+    let run = runs.len();
+    for (k, weights) in panel[..run / 4 * width].chunks_exact(width).enumerate() {
+        let weights = load::<S, VECTORS>(simd, weights);
         for row in 0..ROWS {
-            let value = simd.pixels4(values[row]);
+            // SAFETY: there are as many chunks as whole fours in a run, and `Taps::runs` set every row.
+            let values = simd.pixels4(unsafe { runs.read4(row, k) });
             for v in 0..VECTORS {
-                acc[row][v] = simd.dot4(acc[row][v], value, weights[v]);
+                acc[row][v] = simd.dot4(acc[row][v], values, weights[v]);
             }
         }
-    };
-    for (k, weights) in panel.chunks_exact(width).take(run / 4).enumerate() {
-        step(weights, from_fn(|row| u32::from_le_bytes(whole[row][k])));
     }
     if run % 4 != 0 {
-        step(
-            &panel[run / 4 * width..],
-            from_fn(|row| tail4(&rows[row][run / 4 * 4..])),
-        );
+        let weights = load::<S, VECTORS>(simd, &panel[run / 4 * width..]);
+        for row in 0..ROWS {
+            let values = simd.pixels4(tail4(&runs.row(row)[run / 4 * 4..]));
+            for v in 0..VECTORS {
+                acc[row][v] = simd.dot4(acc[row][v], values, weights[v]);
+            }
+        }
+    }
+}
+
+/// Loads consecutive registers. Here and in the tiles loops stand instead of closures: a closure that the compiler does not inline
+/// would be compiled without the instruction set.
+#[inline(always)]
+fn load<S: Simd, const VECTORS: usize>(simd: S, from: &[i8]) -> [S::Weights4; VECTORS] {
+    let mut registers = [simd.weights4(from); VECTORS];
+    for v in 1..VECTORS {
+        registers[v] = simd.weights4(&from[4 * v * S::LANES..]);
+    }
+    registers
+}
+
+/// `acc[v] += Σ values · weights[v]`.
+#[inline(always)]
+fn step<S: Simd, const VECTORS: usize>(simd: S, acc: &mut [S::I32; VECTORS], values: u32, weights: &[i8]) {
+    let values = simd.pixels4(values);
+    for v in 0..VECTORS {
+        acc[v] = simd.dot4(acc[v], values, simd.weights4(&weights[4 * v * S::LANES..]));
     }
 }
 
@@ -180,22 +207,22 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
 ) {
     let width = 4 * VECTORS * S::LANES;
     let mut sums = [[simd.splat_i32(0); VECTORS]; 4];
-    let mut step = |sum: usize, values: u32, weights: &[i8]| {
-        let values = simd.pixels4(values);
-        for v in 0..VECTORS {
-            sums[sum][v] = simd.dot4(sums[sum][v], values, simd.weights4(&weights[4 * v * S::LANES..]));
-        }
-    };
     let (values, rest) = row.as_chunks::<16>();
     // The last, shorter sixteen is padded in the panel to whole fours, perhaps to all of sixteen.
     let (sixteens, last_weights) = panel.split_at(values.len() * 4 * width);
     for (values, weights) in values.iter().zip(sixteens.chunks_exact(4 * width)) {
-        for (sum, &four) in values.as_chunks::<4>().0.iter().enumerate() {
-            step(sum, u32::from_le_bytes(four), &weights[sum * width..][..width]);
+        let (fours, _) = values.as_chunks::<4>();
+        for (sum, sums) in sums.iter_mut().enumerate() {
+            step::<S, VECTORS>(
+                simd,
+                sums,
+                u32::from_le_bytes(fours[sum]),
+                &weights[sum * width..],
+            );
         }
     }
     for (values, weights) in rest.chunks(4).zip(last_weights.chunks_exact(width)) {
-        step(0, tail4(values), weights);
+        step::<S, VECTORS>(simd, &mut sums[0], tail4(values), weights);
     }
     for v in 0..VECTORS {
         let halves = [
@@ -206,32 +233,70 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
     }
 }
 
-/// Rescales, adds the residual, clamps and writes.
+/// Requantises and writes: at once if that is all there is to do and every lane counts, else through [`finish`].
 #[inline(always)]
 fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     acc: [[S::I32; VECTORS]; ROWS],
-    tile: TileU8<'_>,
+    tile: &mut TileU8<'_>,
 ) {
-    let multiplier: [S::F32; VECTORS] = from_fn(|v| simd.load_f32(&tile.multiplier[v * S::LANES..]));
-    let (stride, columns) = (tile.output_stride, tile.columns);
-    match tile.target {
-        Target::U8 {
-            output,
-            requantize,
-            residual,
-        } => {
+    let stride = tile.output_stride;
+    if let Target::U8 {
+        output,
+        requantize,
+        residual: None,
+    } = &mut tile.target
+        && tile.columns == VECTORS * S::LANES
+    {
+        for v in 0..VECTORS {
+            let multiplier = simd.load_f32(&tile.multiplier[v * S::LANES..]);
             for row in 0..ROWS {
-                let output = &mut output[row * stride..][..columns];
-                for v in 0..VECTORS {
-                    let start = v * S::LANES;
-                    if start >= columns {
-                        continue;
-                    }
-                    let whole = start + S::LANES <= columns;
-                    let mut value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier[v]);
+                let output = &mut output[row * stride + v * S::LANES..][..S::LANES];
+                let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier);
+                simd.store_u8(output, requantize.apply(simd, value));
+            }
+        }
+    } else {
+        // A copy by element: taking the address of the accumulators would keep them out of registers.
+        let mut sums = [[simd.splat_i32(0); VECTORS]; ROWS];
+        for row in 0..ROWS {
+            for v in 0..VECTORS {
+                sums[row][v] = acc[row][v];
+            }
+        }
+        finish(simd, sums.as_flattened(), VECTORS, tile);
+    }
+}
+
+/// Rescales, adds the residual, clamps and writes; one function for tiles of all sizes.
+#[inline(never)]
+fn finish<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut TileU8<'_>) {
+    simd.vectorize(
+        #[inline(always)]
+        || finish_body(simd, sums, vectors, tile),
+    );
+}
+
+#[inline(always)]
+fn finish_body<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut TileU8<'_>) {
+    let (stride, columns) = (tile.output_stride, tile.columns);
+    for (row, sums) in sums.chunks_exact(vectors).enumerate() {
+        for (v, &sum) in sums.iter().enumerate() {
+            let (start, end) = (v * S::LANES, ((v + 1) * S::LANES).min(columns));
+            if start >= end {
+                break;
+            }
+            let whole = end - start == S::LANES;
+            let place = row * stride + start..row * stride + end;
+            let mut value = simd.mul_f32(simd.to_f32(sum), simd.load_f32(&tile.multiplier[start..]));
+            match &mut tile.target {
+                Target::U8 {
+                    output,
+                    requantize,
+                    residual,
+                } => {
                     if let Some(residual) = residual {
-                        let values = &residual.values[row * residual.stride..][start..columns];
+                        let values = &residual.values[row * residual.stride..][start..end];
                         let other = if whole {
                             simd.load_u8(values)
                         } else {
@@ -244,25 +309,18 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
                     }
                     let result = requantize.apply(simd, value);
                     if whole {
-                        simd.store_u8(&mut output[start..], result);
+                        simd.store_u8(&mut output[place], result);
                     } else {
-                        simd.store_u8_partial(&mut output[start..], result);
+                        simd.store_u8_partial(&mut output[place], result);
                     }
                 }
-            }
-        }
-        Target::F32 { output, clamp } => {
-            let [low, high] = clamp.map(|bound| simd.splat_f32(bound));
-            for row in 0..ROWS {
-                let output = &mut output[row * stride..][..columns];
-                for v in 0..VECTORS {
-                    let start = v * S::LANES;
-                    let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier[v]);
-                    let value = simd.min_f32(high, simd.max_f32(low, value));
-                    if start + S::LANES <= columns {
-                        simd.store_f32(&mut output[start..], value);
-                    } else if start < columns {
-                        simd.store_f32_partial(&mut output[start..], value);
+                Target::F32 { output, clamp } => {
+                    let (low, high) = (simd.splat_f32(clamp[0]), simd.splat_f32(clamp[1]));
+                    let result = simd.min_f32(high, simd.max_f32(low, value));
+                    if whole {
+                        simd.store_f32(&mut output[place], result);
+                    } else {
+                        simd.store_f32_partial(&mut output[place], result);
                     }
                 }
             }

@@ -89,7 +89,7 @@ impl ConvU8 {
             geometry.group_out_channels(),
             geometry.out_pixels(),
         );
-        let path = Path::new(&geometry);
+        let path = Path::new(&geometry, 1);
         let (runs, run) = path.runs(&geometry);
         let quads = run.div_ceil(4);
         let packed = panels.pack(runs * quads, |n, k| {
@@ -442,18 +442,19 @@ impl Run<'_> {
         let (runs, real_run) = conv.path.runs(geometry);
         let depth = runs * real_run.div_ceil(4);
         let weights = &conv.weights.as_slice()[panel.start * depth..][..panel.width * depth];
-        let mut pixels = [Pixel::EMPTY; MAX_TILE_ROWS];
+        let mut pixels = [Pixel::default(); MAX_TILE_ROWS];
         for_each_tile(range.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
             let pixels = &mut pixels[..count];
             places.fill(first, panel.group * geometry.group_in_channels(), pixels);
             let row = output_row + first - range.start;
             let output = row * geometry.output_stride + geometry.output_offset + panel.first - self.column;
-            let tile = TileU8 {
+            let mut tile = TileU8 {
                 taps: Taps {
                     input,
                     padding: &conv.padding,
                     run,
                     pixels,
+                    offsets: places.offsets(),
                 },
                 panel: cast_slice(weights),
                 bias: &conv.bias.as_slice()[panel.start..][..panel.width],
@@ -466,7 +467,7 @@ impl Run<'_> {
                 output_stride: geometry.output_stride,
                 columns: panel.columns,
             };
-            run_tile(simd, panel.vectors, tile);
+            run_tile(simd, panel.vectors, &mut tile);
         });
     }
 }
