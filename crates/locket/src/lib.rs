@@ -1,1 +1,37 @@
-//! The facade: the API with a stability promise.
+//! Locket's interface: load a model, hold it to its budgets, predict.
+//!
+//! Names are Core ML's where it has one. A model is read from ONNX, TFLite or a Core ML `.mlpackage`, compiled into a
+//! plan whose memory is exact, and refused at load if it does not keep to the budgets of its [`ModelConfiguration`].
+//!
+//! ```
+//! use locket::{DictionaryFeatureProvider, Model, ModelConfiguration, Tensor};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), locket::Error> {
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/scenes_mobilenet.onnx");
+//! let configuration = ModelConfiguration {
+//!     memory_budget: Some(8_000_000),                    // bytes: weights, tensors and scratch
+//!     latency_budget: Some(Duration::from_millis(500)),  // of a single prediction, the worst case
+//!     ..ModelConfiguration::default()
+//! };
+//! let mut model = Model::load(path, &configuration)?;
+//! let image = Tensor::zeros(locket::DType::Float32, &[1, 3, 64, 64])?;
+//! let outputs = model.predict(&DictionaryFeatureProvider::from([("image", image)]))?;
+//! println!("{:?}", outputs.multi_array("prob"));
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod configuration;
+mod error;
+mod features;
+mod model;
+
+pub use configuration::{ComputeUnits, ModelConfiguration};
+pub use error::Error;
+pub use features::{DictionaryFeatureProvider, FeatureDescription, FeatureProvider};
+pub use locket_kernels::Isa;
+pub use locket_runtime::{Plan, Session};
+pub use locket_tensor::{DType, Tensor, TensorMut, TensorRef};
+pub use model::{Admission, CompiledModel, Model};

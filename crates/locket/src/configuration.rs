@@ -1,0 +1,37 @@
+//! How a model is to be loaded.
+
+use std::time::Duration;
+
+use locket_kernels::Isa;
+
+/// Which processors a model may use. Locket runs on the CPU: every choice includes it, and none adds another here. The
+/// names are Core ML's, so that a configuration can be carried over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ComputeUnits {
+    /// Whatever is there.
+    #[default]
+    All,
+    /// The CPU alone.
+    CpuOnly,
+    /// The CPU and a GPU.
+    CpuAndGpu,
+    /// The CPU and a neural engine.
+    CpuAndNeuralEngine,
+}
+
+/// How a model is to be loaded, and what it must keep to.
+#[derive(Clone, Debug, Default)]
+pub struct ModelConfiguration {
+    /// Which processors may be used.
+    pub compute_units: ComputeUnits,
+    /// Threads that a prediction may use; `None` for one for each core.
+    pub threads: Option<usize>,
+    /// Instruction set of the kernels; `None` for the best of this machine.
+    pub isa: Option<Isa>,
+    /// The function to run; `None` for the model's default one.
+    pub function_name: Option<String>,
+    /// Bytes that weights, tensors and scratch may take together. Checked on the plan, before a byte is reserved.
+    pub memory_budget: Option<usize>,
+    /// Time that a prediction may take. Checked at load on a short calibration, and enforced on each prediction.
+    pub latency_budget: Option<Duration>,
+}

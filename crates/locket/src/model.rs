@@ -1,0 +1,320 @@
+//! A model: compiled once, loaded with budgets, asked many times.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use locket_compress::{
+    CompressError,
+    measure::{Latency, LatencyProtocol, latency},
+};
+use locket_formats::{ReadOptions, limits::Limits};
+use locket_kernels::Isa;
+use locket_mil::{Diagnostic, Dialect, Function, Program};
+use locket_runtime::{Plan, PlanOptions, Session, compile};
+use locket_tensor::{AlignedBytes, Tensor, TensorMut, TensorRef};
+
+use crate::{DictionaryFeatureProvider, Error, FeatureDescription, FeatureProvider, ModelConfiguration};
+
+/// Predictions of the calibration at load: with no overrun among 300, at most 1 % overrun at 95 % confidence.
+const CALIBRATION_RUNS: usize = 300;
+
+/// Time after which the calibration ends even if it has made fewer predictions; the bound then says so.
+const CALIBRATION_TIME: Duration = Duration::from_secs(2);
+
+/// A model that was read, and can be loaded any number of times.
+#[derive(Clone, Debug)]
+pub struct CompiledModel {
+    path: PathBuf,
+    program: Program,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl CompiledModel {
+    /// The program as it was read.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What there is to know about the reading.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    fn function(&self, name: Option<&str>) -> Result<&Function, Error> {
+        let Some(name) = name else {
+            return Ok(self.program.main());
+        };
+        self.program.function(name).ok_or_else(|| {
+            let known: Vec<&str> = self
+                .program
+                .functions
+                .iter()
+                .map(|function| &*function.name)
+                .collect();
+            Error::Function {
+                name: name.to_owned(),
+                known: known.join(", "),
+            }
+        })
+    }
+
+    /// Plans the model, checks its budgets, and makes it ready to predict.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be run, or is over a budget.
+    pub fn load(&self, configuration: &ModelConfiguration) -> Result<Model, Error> {
+        let function = self.function(configuration.function_name.as_deref())?;
+        refuse_foreign(&self.path, function)?;
+        let threads = configuration
+            .threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let options = PlanOptions {
+            isa: configuration.isa.unwrap_or_else(Isa::best),
+            threads,
+        };
+        let plan = compile(function, options)?.plan;
+        check_memory(&plan, configuration.memory_budget)?;
+        let session = Session::new(plan).map_err(|source| Error::Io {
+            what: "starting threads".to_owned(),
+            source,
+        })?;
+        let mut model = Model {
+            session,
+            latency_budget: configuration.latency_budget,
+            admission: None,
+        };
+        if let Some(budget) = configuration.latency_budget {
+            model.admission = Some(admit(&mut model.session, budget)?);
+        }
+        Ok(model)
+    }
+}
+
+fn refuse_foreign(path: &Path, function: &Function) -> Result<(), Error> {
+    let foreign: Vec<String> = function
+        .operations
+        .iter()
+        .filter(|operation| operation.dialect() == Dialect::Foreign)
+        .map(|operation| format!("{} ({})", operation.label(), operation.kind))
+        .collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        path: path.to_owned(),
+        operators: foreign.len(),
+        names: foreign.join(", "),
+    })
+}
+
+fn check_memory(plan: &Plan, budget: Option<usize>) -> Result<(), Error> {
+    let peak = plan.peak_bytes();
+    let Some(budget) = budget.filter(|&budget| peak > budget) else {
+        return Ok(());
+    };
+    let step = plan.steps.get(plan.memory.peak_step);
+    let moment = step.map_or("no step", |step| step.origin.first().unwrap_or(&step.kind));
+    let largest: Vec<String> = plan
+        .memory
+        .at_peak
+        .iter()
+        .take(3)
+        .map(|tensor| format!("{} ({})", tensor.name, tensor.bytes))
+        .collect();
+    Err(Error::MemoryBudget {
+        peak,
+        budget,
+        weights: plan.weight_bytes,
+        scratch: plan.scratch_bytes,
+        arena: plan.arena_bytes,
+        moment: moment.to_owned(),
+        largest: largest.join(", "),
+    })
+}
+
+/// What the calibration at load found.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// Times of its predictions.
+    pub latency: Latency,
+    /// The upper bound, at 95 % confidence, on the chance that a prediction takes longer than the budget.
+    pub overrun_bound: f64,
+}
+
+fn admit(session: &mut Session, budget: Duration) -> Result<Admission, Error> {
+    let inputs: Vec<Tensor> = session
+        .plan()
+        .inputs
+        .iter()
+        .map(|port| Tensor::zeros(port.dtype, &port.shape))
+        .collect::<Result<_, _>>()?;
+    let protocol = LatencyProtocol {
+        iterations: CALIBRATION_RUNS,
+        max_time: CALIBRATION_TIME,
+        ..LatencyProtocol::default()
+    };
+    let latency = latency(session, &inputs, protocol).map_err(|error| match error {
+        CompressError::Run(error) => Error::Run(error),
+        other => Error::Io {
+            what: "calibrating".to_owned(),
+            source: std::io::Error::other(other.to_string()),
+        },
+    })?;
+    let overruns = latency.overruns(budget);
+    if overruns > 0 {
+        let at = |fraction: f64| Duration::from_secs_f64(latency.percentile_ms(fraction) / 1e3);
+        let runs = latency.sorted_ns.len();
+        return Err(Error::LatencyBudget {
+            overruns,
+            runs,
+            budget,
+            median: at(0.5),
+            longest: at(1.0),
+        });
+    }
+    Ok(Admission {
+        overrun_bound: latency.overrun_bound(budget, 0.95),
+        latency,
+    })
+}
+
+/// A model that is ready to predict. One prediction at a time.
+#[derive(Debug)]
+pub struct Model {
+    session: Session,
+    latency_budget: Option<Duration>,
+    admission: Option<Admission>,
+}
+
+impl Model {
+    /// Reads a model: ONNX, TFLite, or a Core ML package, told apart by content.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn compile(path: impl AsRef<Path>) -> Result<CompiledModel, Error> {
+        let path = path.as_ref();
+        let import = locket_formats::read(path, &ReadOptions::default(), &Limits::default())?;
+        Ok(CompiledModel {
+            path: path.to_owned(),
+            program: import.program,
+            diagnostics: import.diagnostics,
+        })
+    }
+
+    /// Reads a model and loads it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or run, or is over a budget.
+    pub fn load(path: impl AsRef<Path>, configuration: &ModelConfiguration) -> Result<Self, Error> {
+        Self::compile(path)?.load(configuration)
+    }
+
+    /// What runs, with its exact memory.
+    pub fn plan(&self) -> &Plan {
+        self.session.plan()
+    }
+
+    /// What the calibration at load found; `None` without a latency budget.
+    pub fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
+    }
+
+    /// The inputs.
+    pub fn inputs(&self) -> Vec<FeatureDescription> {
+        describe(&self.session.plan().inputs)
+    }
+
+    /// The outputs.
+    pub fn outputs(&self) -> Vec<FeatureDescription> {
+        describe(&self.session.plan().outputs)
+    }
+
+    /// Predicts from named tensors.
+    ///
+    /// # Errors
+    ///
+    /// If an input is missing or does not fit, or the latency budget is exceeded.
+    pub fn predict(&mut self, features: &dyn FeatureProvider) -> Result<DictionaryFeatureProvider, Error> {
+        let ports = &self.session.plan().inputs;
+        let inputs: Vec<TensorRef<'_>> = ports
+            .iter()
+            .map(|port| {
+                let found = features.multi_array(&port.name).map(Tensor::view);
+                found.ok_or_else(|| Error::Input {
+                    name: port.name.clone(),
+                    expected: format!("{} {:?}", port.dtype, port.shape),
+                    found: format!("only {:?}", features.feature_names()),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let outputs = self.outputs();
+        let mut buffers: Vec<AlignedBytes> = outputs
+            .iter()
+            .map(|output| {
+                let elems = output.shape.iter().product();
+                AlignedBytes::zeroed(output.dtype.packed_bytes(elems).unwrap_or(0))
+            })
+            .collect();
+        let mut views: Vec<TensorMut<'_>> = outputs
+            .iter()
+            .zip(&mut buffers)
+            .map(|(output, buffer)| TensorMut {
+                dtype: output.dtype,
+                shape: &output.shape,
+                bytes: buffer.as_mut_slice(),
+            })
+            .collect();
+        self.session.predict(&inputs, &mut views, self.latency_budget)?;
+        outputs
+            .into_iter()
+            .zip(&buffers)
+            .map(|(output, buffer)| {
+                Ok((
+                    output.name,
+                    Tensor::from_bytes(output.dtype, &output.shape, buffer.as_slice())?,
+                ))
+            })
+            .collect()
+    }
+
+    /// Predicts for each of several sets of features, in order.
+    ///
+    /// # Errors
+    ///
+    /// The first that fails; as [`Model::predict`].
+    pub fn predict_batch(
+        &mut self,
+        batch: &[&dyn FeatureProvider],
+    ) -> Result<Vec<DictionaryFeatureProvider>, Error> {
+        batch.iter().map(|features| self.predict(*features)).collect()
+    }
+
+    /// Predicts from and into memory of the caller's, in the order of the interface. Allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// If tensors do not fit, or the latency budget is exceeded; outputs are then untouched.
+    pub fn predict_into(
+        &mut self,
+        inputs: &[TensorRef<'_>],
+        outputs: &mut [TensorMut<'_>],
+    ) -> Result<(), Error> {
+        Ok(self.session.predict(inputs, outputs, self.latency_budget)?)
+    }
+}
+
+fn describe(ports: &[locket_runtime::plan::Port]) -> Vec<FeatureDescription> {
+    ports
+        .iter()
+        .map(|port| FeatureDescription {
+            name: port.name.clone(),
+            dtype: port.dtype,
+            shape: port.shape.to_vec(),
+        })
+        .collect()
+}
