@@ -135,12 +135,12 @@ pub fn write(program: &Program, path: &Path, options: &WriteOptions) -> Result<W
 
 /// Makes the error for a program that contradicts itself.
 fn invalid(place: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> FormatError {
-    FormatError::Invalid {
-        format: Format::CoreMl,
-        place: place.into(),
-        expected: expected.into(),
-        found: found.into(),
-    }
+    let why = format!(
+        "the program is not sound: expected {}, found {}",
+        expected.into(),
+        found.into()
+    );
+    unsupported(place, why, "mend what made the program")
 }
 
 /// Makes the error for something that the format does not have.

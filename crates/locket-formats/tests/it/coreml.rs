@@ -1,6 +1,8 @@
 //! Core ML packages, from files and back.
 
 mod compressed;
+mod hostile;
+mod interface;
 mod packages;
 
 use std::path::{Path, PathBuf};

@@ -69,8 +69,8 @@ pub(super) fn choose(functions: &[Function], wanted: Option<Target>) -> Result<T
 impl Need {
     fn reason(&self) -> String {
         match self.bound {
-            Bound::From => format!("{} (from {})", self.what, self.target),
-            Bound::Before => format!("{} (gone from {})", self.what, self.target),
+            Bound::From => format!("{} needs {}", self.what, self.target),
+            Bound::Before => format!("{} is gone from {} on", self.what, self.target),
         }
     }
 }
@@ -109,7 +109,9 @@ fn operation_needs(
         let Some(param) = operator.param(name) else {
             continue;
         };
-        needs.push(from(param.since, format!("parameter {name} of {place}")));
+        if param.since > operator.since {
+            needs.push(from(param.since, format!("parameter {name} of {place}")));
+        }
         if let Some(target) = param.before {
             needs.push(Need {
                 target,
@@ -121,6 +123,17 @@ fn operation_needs(
     if operation.kind.starts_with("constexpr_") {
         return Ok(());
     }
+    for output in &operation.outputs {
+        if let Some(dtype @ (DType::Float64 | DType::BFloat16 | DType::Int64 | DType::UInt64)) =
+            function.ty(*output).dtype()
+        {
+            return Err(unsupported(
+                place,
+                format!("MIL does not compute in {dtype}"),
+                "use fp32 or int32 in the model",
+            ));
+        }
+    }
     let values = operation.input_values().chain(operation.outputs.iter().copied());
     for dtype in values.filter_map(|value| function.ty(value).dtype()) {
         let target = match dtype {
@@ -128,7 +141,9 @@ fn operation_needs(
             dtype if dtype.is_packed() => Target::Ios18,
             _ => continue,
         };
-        needs.push(from(target, format!("{dtype} in {place}")));
+        if target > operator.since {
+            needs.push(from(target, format!("{dtype} in {place}")));
+        }
     }
     if has_mixed_floats(function, operation) {
         needs.push(from(Target::Ios17, format!("fp32 and fp16 together in {place}")));

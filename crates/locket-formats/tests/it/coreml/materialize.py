@@ -1,4 +1,7 @@
-"""Prints the dense values of every constexpr operation of a package as JSON, as coremltools computes them."""
+"""Prints, as JSON, the dense values of every constexpr operation of a package as coremltools computes them.
+
+Also says, under `compact`, whether the model file has as many bytes as protobuf's own writer gives its messages.
+"""
 
 import contextlib
 import inspect
@@ -20,6 +23,8 @@ spec = model.get_spec()
 program = load(spec, spec.specificationVersion, os.path.join(sys.argv[1], "Data/com.apple.CoreML/weights"))
 known = {}
 printed = {}
+with open(os.path.join(sys.argv[1], "Data/com.apple.CoreML/model.mlmodel"), "rb") as file:
+    printed["compact"] = len(file.read()) == spec.ByteSize()
 for operation in program.functions["main"].operations:
     if not operation.op_type.startswith("constexpr_"):
         continue
