@@ -22,6 +22,8 @@ mod error;
 mod file;
 mod import;
 pub mod limits;
+#[cfg(test)]
+mod mutation;
 pub mod onnx;
 pub mod tflite;
 

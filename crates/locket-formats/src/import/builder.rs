@@ -149,15 +149,11 @@ impl<'a> Builder<'a> {
             id
         } else {
             let copy = match self.known(var) {
-                Some((dtype, shape)) => self.push(
-                    Op::new("identity").var("x", var),
-                    &format!("{name}_copy"),
-                    dtype,
-                    &shape,
-                )?,
+                Some((dtype, shape)) => self.push(Op::new("identity").var("x", var), name, dtype, &shape)?,
                 None => self
-                    .foreign("identity", &[var], &[(format!("{name}_copy"), None)])?
-                    .remove(0),
+                    .foreign("identity", &[var], &[(name.to_owned(), None)])?
+                    .pop()
+                    .ok_or(Refusal::Downstream)?,
             };
             self.value(copy)?
         };

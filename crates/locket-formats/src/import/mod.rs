@@ -10,13 +10,14 @@ pub(crate) mod views;
 use std::collections::BTreeMap;
 
 use locket_mil::{Diagnostic, Program};
+use locket_tensor::Tensor;
 
 pub(crate) use builder::{Builder, QuantizedConstant, Var, mil_dtype};
 pub(crate) use op::Op;
 pub(crate) use refusal::Refusal;
 
 /// How a reader binds what a file leaves open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadOptions {
     /// The size of a first dimension that the file leaves open; `None` refuses to choose one.
     pub batch: Option<u64>,
@@ -24,6 +25,8 @@ pub struct ReadOptions {
     pub symbols: BTreeMap<String, u64>,
     /// Whole shapes of inputs by input name; they win over everything in the file.
     pub shapes: BTreeMap<String, Vec<u64>>,
+    /// Values of inputs by input name: such an input becomes a constant, and what follows from it is folded.
+    pub constants: BTreeMap<String, Tensor>,
 }
 
 impl Default for ReadOptions {
@@ -32,6 +35,7 @@ impl Default for ReadOptions {
             batch: Some(1),
             symbols: BTreeMap::new(),
             shapes: BTreeMap::new(),
+            constants: BTreeMap::new(),
         }
     }
 }

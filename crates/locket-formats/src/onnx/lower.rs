@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use locket_mil::{Diagnostic, Program, Severity, SourceFormat};
-use locket_tensor::Tensor;
+use locket_tensor::{DType, Tensor};
 
 use super::bind::{Binding, Stated};
 use super::fold::{self, Folding};
 use super::node::Node;
 use super::ops::{self, Operator};
-use super::proto::{GraphProto, ModelProto, NodeProto};
+use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::tensor::{self, Constant, Source};
 use crate::import::{Builder, Import, ReadOptions, Refusal, Var, codes};
 use crate::limits::Limits;
 use crate::{Format, FormatError};
 
 /// The newest version of the standard operator set that the lowerings were written for.
-const NEWEST_OPSET: i64 = 26;
+const NEWEST_OPSET: i64 = 28;
 
 struct Lowering<'a> {
     builder: Builder<'a>,
@@ -80,6 +80,22 @@ fn invalid(place: &str, expected: &str, found: &str) -> FormatError {
         expected: expected.to_owned(),
         found: found.to_owned(),
     }
+}
+
+/// The value that the caller gives an input, if it is of the type that the file states.
+fn fixed(info: &ValueInfoProto, value: &Tensor) -> Result<Tensor, FormatError> {
+    let stated = info
+        .value_type
+        .as_ref()
+        .and_then(|ty| ty.tensor_type.as_ref())
+        .and_then(|ty| ty.elem_type);
+    let stated = stated.and_then(tensor::dtype);
+    if stated.is_none_or(|dtype| dtype == value.dtype()) {
+        return Ok(value.clone());
+    }
+    let name = info.name.as_deref().unwrap_or("");
+    let expected = format!("a value of type {}", stated.map_or("?", DType::name));
+    Err(invalid(&format!("input {name}"), &expected, value.dtype().name()))
 }
 
 fn is_standard(domain: &str) -> bool {
@@ -145,6 +161,11 @@ impl<'a> Lowering<'a> {
             let name = info.name.as_deref().unwrap_or("");
             // Old files list their constants among the inputs as well.
             if self.names.contains_key(name) {
+                continue;
+            }
+            if let Some(value) = options.constants.get(name) {
+                let var = self.builder.constant(name, fixed(info, value)?)?;
+                self.define(name, var)?;
                 continue;
             }
             let ty = binding.input(info, &mut self.builder)?;

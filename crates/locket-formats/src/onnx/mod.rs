@@ -15,9 +15,12 @@ mod ops;
 mod proto;
 mod scan;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
+use locket_tensor::Tensor;
 use prost::Message;
 use prost::bytes::Bytes;
 
@@ -49,6 +52,36 @@ pub fn read_bytes(bytes: &[u8], options: &ReadOptions, limits: &Limits) -> Resul
     read_message(Bytes::copy_from_slice(bytes), None, options, limits)
 }
 
+/// Reads a single tensor, such as the `.pb` files beside ONNX's own tests; gives its name with it.
+///
+/// # Errors
+///
+/// If the bytes are no tensor, or one of a type that Locket does not have.
+pub fn read_tensor(bytes: &[u8], limits: &Limits) -> Result<(String, Tensor), FormatError> {
+    crate::file::check_size(bytes.len(), Format::Onnx, limits)?;
+    let proto = proto::TensorProto::decode(bytes).map_err(|error| undecodable("a tensor", &error))?;
+    let name = proto.name.clone().unwrap_or_default();
+    let source = tensor::Source { folder: None, limits };
+    match tensor::read(&proto, "the tensor", &source)? {
+        tensor::Constant::Tensor(tensor) => Ok((name, tensor)),
+        tensor::Constant::Foreign(kind) => Err(FormatError::Unsupported {
+            format: Format::Onnx,
+            place: "the tensor".to_owned(),
+            why: format!("its element type is {kind}"),
+            help: "convert it to numbers".to_owned(),
+        }),
+    }
+}
+
+fn undecodable(what: &str, error: &prost::DecodeError) -> FormatError {
+    FormatError::Invalid {
+        format: Format::Onnx,
+        place: "the protobuf message".to_owned(),
+        expected: what.to_owned(),
+        found: error.to_string(),
+    }
+}
+
 fn read_message(
     bytes: Bytes,
     folder: Option<&Path>,
@@ -56,11 +89,6 @@ fn read_message(
     limits: &Limits,
 ) -> Result<Import, FormatError> {
     scan::scan(&bytes, limits)?;
-    let model = proto::ModelProto::decode(bytes).map_err(|error| FormatError::Invalid {
-        format: Format::Onnx,
-        place: "the protobuf message".to_owned(),
-        expected: "an ONNX model".to_owned(),
-        found: error.to_string(),
-    })?;
+    let model = proto::ModelProto::decode(bytes).map_err(|error| undecodable("an ONNX model", &error))?;
     lower::lower(&model, folder, options, limits)
 }

@@ -52,6 +52,11 @@ fn invalid(place: &str, expected: &str, found: &str) -> FormatError {
 fn main_graph<'m>(cx: &mut Context<'m>, model: &'m Model<'m>, options: &ReadOptions) -> Result<(), Refusal> {
     for &index in &model.inputs {
         let info = cx.info(index)?;
+        if let Some(value) = options.constants.get(&info.name) {
+            let var = cx.builder.constant(&info.name, value.clone())?;
+            cx.define(index, var)?;
+            continue;
+        }
         let shape = input_shape(info, options)?;
         let dtype = schema::dtype(info.element_type);
         if dtype.is_none() {

@@ -55,6 +55,13 @@ pub(super) fn reshape_to(
     if builder.shape(x)? == shape {
         return Ok(x);
     }
+    if shape.contains(&0) {
+        // In MIL, 0 in a shape means the operand's own size.
+        return Err(Refusal::form(
+            "a shape without elements",
+            "export the model with non-empty tensors",
+        ));
+    }
     let (dtype, since) = (builder.dtype(x)?, move_since(builder, x)?);
     builder.push(
         Op::new("reshape").since(since).var("x", x).ints("shape", shape),
