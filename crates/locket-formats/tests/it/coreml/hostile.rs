@@ -38,7 +38,7 @@ impl Victim {
     fn try_with(&self, file: &str, bytes: &[u8]) -> bool {
         let path = self.package.join(file);
         let before = fs::read(&path).unwrap();
-        fs::write(&path, bytes).unwrap();
+        put(&path, bytes);
         let import = coreml::import(&self.package, &ReadOptions::default(), &Limits::small());
         let read = import.is_ok();
         if let Ok(import) = import {
@@ -53,13 +53,19 @@ impl Victim {
                 &WriteOptions::default(),
             );
         }
-        fs::write(&path, before).unwrap();
+        put(&path, &before);
         read
     }
 
     fn bytes(&self, file: &str) -> Vec<u8> {
         fs::read(self.package.join(file)).unwrap()
     }
+}
+
+/// Replaces a file. Removing it first spares the flush that file systems do when a file is truncated.
+fn put(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
 }
 
 /// A small generator of numbers (splitmix64), so that a failure can be had again.
