@@ -11,6 +11,8 @@ mod flatbuffer;
 mod lower;
 mod ops;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
