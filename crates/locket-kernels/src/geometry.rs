@@ -344,11 +344,6 @@ impl TapTable {
     pub(crate) fn kernel(&self) -> [usize; 2] {
         self.kernel
     }
-
-    /// Returns the bytes held.
-    pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.vertical.as_slice()) + size_of_val(self.horizontal.as_slice())
-    }
 }
 
 fn axis_offsets(window: &Window, axis: usize, stride: usize) -> Vec<u32> {

@@ -73,7 +73,10 @@ pub fn layer_norm_f32(
 
 fn check_rows(n: usize, input: usize, output: usize) {
     assert_eq!(input, output, "as many outputs as inputs");
-    assert!(n > 0 && input % n == 0, "rows of {n} make up {input} elements");
+    assert!(
+        n > 0 && input.is_multiple_of(n),
+        "rows of {n} make up {input} elements"
+    );
 }
 
 /// Adds partial sums, the upper half to the lower until one is left.

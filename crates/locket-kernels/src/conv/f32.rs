@@ -191,7 +191,7 @@ pub(super) fn check_columns(
         columns.start <= columns.end && columns.end <= geometry.out_channels,
         "columns {columns:?} exist"
     );
-    let is_edge = |column: usize| column % grain == 0 || column == geometry.out_channels;
+    let is_edge = |column: usize| column.is_multiple_of(grain) || column == geometry.out_channels;
     assert!(
         is_edge(columns.start) && is_edge(columns.end),
         "columns {columns:?} are whole panels of {grain}"

@@ -38,13 +38,10 @@ pub(crate) struct Offsets<'a> {
 }
 
 impl<'a, T: Copy> Taps<'a, T> {
-    /// Returns the runs of all pixels under tap `(y, x)`.
+    /// Gathers the runs of all pixels under tap `(y, x)`.
     #[inline(always)]
-    pub(super) fn runs<const ROWS: usize>(&self, y: usize, x: usize) -> Runs<'a, T, ROWS> {
-        let mut runs = Runs::empty(self.run);
-        assert_eq!(self.pixels.len(), ROWS, "the tile was chosen by its pixels");
-        for row in 0..ROWS {
-            let pixel = &self.pixels[row];
+    pub(super) fn gather<const ROWS: usize>(&self, y: usize, x: usize, runs: &mut Runs<'a, T, ROWS>) {
+        for (row, pixel) in self.pixels.iter().enumerate() {
             let vertical = self.offsets.vertical[pixel.vertical as usize + y];
             let offset = vertical + self.offsets.horizontal[pixel.horizontal as usize + x];
             let run = if offset >= OUTSIDE {
@@ -54,7 +51,6 @@ impl<'a, T: Copy> Taps<'a, T> {
             };
             runs.set(row, run);
         }
-        runs
     }
 
     /// Returns the taps: kernel rows and columns.

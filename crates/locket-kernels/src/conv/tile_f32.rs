@@ -67,10 +67,12 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
     let bias = load::<S, VECTORS>(simd, tile.bias);
     let mut acc = [bias; ROWS];
     let [height, width] = tile.taps.kernel();
+    assert_eq!(tile.taps.pixels.len(), ROWS, "the tile was chosen by its pixels");
+    let mut runs = Runs::<_, ROWS>::empty(tile.taps.run);
     let mut panel = tile.panel;
     for y in 0..height {
         for x in 0..width {
-            let runs = tile.taps.runs::<ROWS>(y, x);
+            tile.taps.gather(y, x, &mut runs);
             let (tap, rest) = panel.split_at(tile.taps.run * VECTORS * S::LANES);
             panel = rest;
             if ROWS == 1 {
@@ -95,7 +97,7 @@ fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     for (k, weights) in panel[..runs.len() * width].chunks_exact(width).enumerate() {
         let weights = load::<S, VECTORS>(simd, weights);
         for row in 0..ROWS {
-            // SAFETY: there are as many chunks as elements in a run, and `Taps::runs` set every row.
+            // SAFETY: there are as many chunks as elements in a run, and `Taps::gather` set every row.
             let value = simd.splat_f32(unsafe { runs.read(row, k) });
             for v in 0..VECTORS {
                 acc[row][v] = simd.mul_add(value, weights[v], acc[row][v]);

@@ -121,10 +121,12 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
     }
     let mut acc = [bias; ROWS];
     let [height, width] = tile.taps.kernel();
+    assert_eq!(tile.taps.pixels.len(), ROWS, "the tile was chosen by its pixels");
+    let mut runs = Runs::<_, ROWS>::empty(tile.taps.run);
     let mut panel = tile.panel;
     for y in 0..height {
         for x in 0..width {
-            let runs = tile.taps.runs::<ROWS>(y, x);
+            tile.taps.gather(y, x, &mut runs);
             let (tap, rest) = panel.split_at(tile.taps.run.div_ceil(4) * 4 * VECTORS * S::LANES);
             panel = rest;
             if ROWS == 1 {
@@ -134,7 +136,14 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
             }
         }
     }
-    store::<S, ROWS, VECTORS>(simd, acc, tile);
+    // A copy by element: taking the address of the accumulators would keep them out of registers.
+    let mut sums = [[simd.splat_i32(0); VECTORS]; ROWS];
+    for row in 0..ROWS {
+        for v in 0..VECTORS {
+            sums[row][v] = acc[row][v];
+        }
+    }
+    finish(simd, sums.as_flattened(), VECTORS, tile);
 }
 
 /// The last one to three values of a run, zeros after them (their weights are zero too).
@@ -159,17 +168,23 @@ fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     for (k, weights) in panel[..run / 4 * width].chunks_exact(width).enumerate() {
         let weights = load::<S, VECTORS>(simd, weights);
         for row in 0..ROWS {
-            // SAFETY: there are as many chunks as whole fours in a run, and `Taps::runs` set every row.
+            // SAFETY: there are as many chunks as whole fours in a run, and `Taps::gather` set every row.
             let values = simd.pixels4(unsafe { runs.read4(row, k) });
             for v in 0..VECTORS {
                 acc[row][v] = simd.dot4(acc[row][v], values, weights[v]);
             }
         }
     }
-    if run % 4 != 0 {
+    if !run.is_multiple_of(4) {
         let weights = load::<S, VECTORS>(simd, &panel[run / 4 * width..]);
+        // Apart, so that the loop over the accumulators is short enough to be unrolled: they stay in registers only if
+        // every access to them has a constant index.
+        let mut values = [0; ROWS];
         for row in 0..ROWS {
-            let values = simd.pixels4(tail4(&runs.row(row)[run / 4 * 4..]));
+            values[row] = tail4(&runs.row(row)[run / 4 * 4..]);
+        }
+        for row in 0..ROWS {
+            let values = simd.pixels4(values[row]);
             for v in 0..VECTORS {
                 acc[row][v] = simd.dot4(acc[row][v], values, weights[v]);
             }
@@ -233,41 +248,6 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
     }
 }
 
-/// Requantises and writes: at once if that is all there is to do and every lane counts, else through [`finish`].
-#[inline(always)]
-fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
-    simd: S,
-    acc: [[S::I32; VECTORS]; ROWS],
-    tile: &mut TileU8<'_>,
-) {
-    let stride = tile.output_stride;
-    if let Target::U8 {
-        output,
-        requantize,
-        residual: None,
-    } = &mut tile.target
-        && tile.columns == VECTORS * S::LANES
-    {
-        for v in 0..VECTORS {
-            let multiplier = simd.load_f32(&tile.multiplier[v * S::LANES..]);
-            for row in 0..ROWS {
-                let output = &mut output[row * stride + v * S::LANES..][..S::LANES];
-                let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier);
-                simd.store_u8(output, requantize.apply(simd, value));
-            }
-        }
-    } else {
-        // A copy by element: taking the address of the accumulators would keep them out of registers.
-        let mut sums = [[simd.splat_i32(0); VECTORS]; ROWS];
-        for row in 0..ROWS {
-            for v in 0..VECTORS {
-                sums[row][v] = acc[row][v];
-            }
-        }
-        finish(simd, sums.as_flattened(), VECTORS, tile);
-    }
-}
-
 /// Rescales, adds the residual, clamps and writes; one function for tiles of all sizes.
 #[inline(never)]
 fn finish<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut TileU8<'_>) {
@@ -280,6 +260,24 @@ fn finish<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut TileU8<'
 #[inline(always)]
 fn finish_body<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut TileU8<'_>) {
     let (stride, columns) = (tile.output_stride, tile.columns);
+    if let Target::U8 {
+        output,
+        requantize,
+        residual: None,
+    } = &mut tile.target
+        && columns == vectors * S::LANES
+    {
+        for (v, multiplier) in tile.multiplier.chunks_exact(S::LANES).enumerate() {
+            let multiplier = simd.load_f32(multiplier);
+            let mut at = v * S::LANES;
+            for &sum in sums[v..].iter().step_by(vectors) {
+                let value = simd.mul_f32(simd.to_f32(sum), multiplier);
+                simd.store_u8(&mut output[at..], requantize.apply(simd, value));
+                at += stride;
+            }
+        }
+        return;
+    }
     for (row, sums) in sums.chunks_exact(vectors).enumerate() {
         for (v, &sum) in sums.iter().enumerate() {
             let (start, end) = (v * S::LANES, ((v + 1) * S::LANES).min(columns));

@@ -37,7 +37,7 @@ pub fn binary_f32(isa: Isa, op: BinaryF32, a: &[f32], b: &[f32], output: &mut [f
         a.len(),
         b.len()
     );
-    let repeats = |shorter: usize| shorter == len || shorter > 0 && len % shorter == 0;
+    let repeats = |shorter: usize| shorter == len || shorter > 0 && len.is_multiple_of(shorter);
     assert!(
         repeats(a.len()) && repeats(b.len()),
         "{} and {} elements repeat to {len}",

@@ -166,7 +166,7 @@ pub(crate) fn erf<S: Simd>(x: f32) -> f32 {
     let p = polynomial::<S, 7>(
         z,
         [
-            1.128_379_1,
+            core::f32::consts::FRAC_2_SQRT_PI,
             -0.376_126_26,
             0.112_836,
             -0.026_854_444,

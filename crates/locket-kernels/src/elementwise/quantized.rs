@@ -111,7 +111,7 @@ pub fn mul_u8(isa: Isa, mul: &MulU8, a: &[u8], b: &[u8], output: &mut [u8]) {
         return;
     }
     assert!(
-        !b.is_empty() && a.len() % b.len() == 0,
+        !b.is_empty() && a.len().is_multiple_of(b.len()),
         "{} elements repeat to {}",
         b.len(),
         a.len()

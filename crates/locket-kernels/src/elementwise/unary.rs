@@ -19,17 +19,17 @@ pub enum UnaryF32 {
         /// Greatest result.
         high: f32,
     },
-    /// `1 / (1 + e^-x)`; 4·2⁻²³ relative where the result is normal.
+    /// `1 / (1 + e^-x)`; 2·2⁻²³ relative where the result is normal.
     Sigmoid,
-    /// Hyperbolic tangent; 4·2⁻²³ relative.
+    /// Hyperbolic tangent; 2·2⁻²³ relative.
     Tanh,
-    /// `e^x`; 2·2⁻²³ relative where the result is normal.
+    /// `e^x`; 2⁻²³ relative where the result is normal.
     Exp,
-    /// `x · Φ(x)` with the error function; 3·2⁻²³ absolute per `max(1, |x|)`.
+    /// `x · Φ(x)` with the error function; 2·2⁻²³ absolute per `max(1, |x|)`.
     Gelu,
-    /// `0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`; 3·2⁻²³ absolute per `max(1, |x|)`.
+    /// `0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`; 2·2⁻²³ absolute per `max(1, |x|)`.
     GeluTanh,
-    /// `x · sigmoid(x)`; 5·2⁻²³ relative where the sigmoid is normal.
+    /// `x · sigmoid(x)`; 2·2⁻²³ relative where the sigmoid is normal.
     Silu,
     /// `clamp(alpha · x + beta, 0, 1)`, product and sum rounded apart.
     HardSigmoid {
@@ -38,19 +38,19 @@ pub enum UnaryF32 {
         /// Offset.
         beta: f32,
     },
-    /// `x · clamp(x / 6 + 1/2, 0, 1)`, evaluated as `x · clamp(x + 3, 0, 6) · (1/6)`.
+    /// `x · clamp(x / 6 + 1/2, 0, 1)`, evaluated as `x · (clamp(x + 3, 0, 6) · (1/6))`.
     HardSwish,
     /// `x` if positive, else `alpha · x`.
     LeakyRelu {
         /// Slope of the negative side.
         alpha: f32,
     },
-    /// `x` if positive, else `alpha · (e^x - 1)`; 4·2⁻²³ relative.
+    /// `x` if positive, else `alpha · (e^x - 1)`; 2·2⁻²³ relative.
     Elu {
         /// Scale of the negative side.
         alpha: f32,
     },
-    /// `log(1 + e^x)`; 4·2⁻²³ relative where the result is normal.
+    /// `log(1 + e^x)`; 2·2⁻²³ relative where the result is normal.
     Softplus,
     /// Square root.
     Sqrt,
@@ -64,9 +64,9 @@ pub enum UnaryF32 {
     Square,
     /// `1 / x`.
     Reciprocal,
-    /// Natural logarithm; 2·2⁻²³ relative or 1·2⁻²³ absolute.
+    /// Natural logarithm; 2⁻²³ relative or absolute, whichever is more.
     Log,
-    /// The error function; 3·2⁻²³ absolute.
+    /// The error function; 2·2⁻²³ absolute.
     Erf,
     /// Largest integer not above.
     Floor,
@@ -126,7 +126,7 @@ impl Kernel for Unary<'_> {
             UnaryF32::GeluTanh => map(data, math::gelu_tanh::<S>),
             UnaryF32::Silu => map(data, |x| x * math::sigmoid::<S>(x)),
             UnaryF32::HardSigmoid { alpha, beta } => map(data, |x| math::clamp(alpha * x + beta, 0.0, 1.0)),
-            UnaryF32::HardSwish => map(data, |x| x * math::clamp(x + 3.0, 0.0, 6.0) * (1.0 / 6.0)),
+            UnaryF32::HardSwish => map(data, |x| x * (math::clamp(x + 3.0, 0.0, 6.0) * (1.0 / 6.0))),
             UnaryF32::LeakyRelu { alpha } => map(data, |x| if x < 0.0 { alpha * x } else { x }),
             UnaryF32::Elu { alpha } => map(data, |x| {
                 let negative = alpha * math::exp_minus_one_of_negative::<S>(if x > 0.0 { 0.0 } else { x });

@@ -153,7 +153,7 @@ impl<'a> WeightsF32<'a> {
         );
         assert_eq!(indices.len(), n * k, "weights are [N][K]");
         assert!(
-            groups > 0 && n % groups == 0,
+            groups > 0 && n.is_multiple_of(groups),
             "{groups} groups divide {n} channels"
         );
         assert_eq!(

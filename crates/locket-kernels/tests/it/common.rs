@@ -36,7 +36,7 @@ impl Values {
     }
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next()).unwrap() % bound
+        (self.next() % bound as u64) as usize
     }
 }
 

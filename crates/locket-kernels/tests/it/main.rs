@@ -3,3 +3,10 @@
 mod common;
 mod conv;
 mod depthwise;
+mod elementwise;
+mod matmul;
+mod pool;
+mod properties;
+mod quantize;
+mod rows;
+mod weights;
