@@ -168,7 +168,7 @@ fn palettes_and_sparse_weights_act_as_their_plain_values() {
                 {
                     let tables = values.f32s(groups << bits);
                     let plain: Vec<f32> = (0..n * k)
-                        .map(|at| tables[(((at / k * groups / n) << bits) + usize::from(indices[at])])
+                        .map(|at| tables[((at / k * groups / n) << bits) + usize::from(indices[at])])
                         .collect();
                     let weights = WeightsF32::lut(n, k, bits, &indices, &tables, groups);
                     check(
