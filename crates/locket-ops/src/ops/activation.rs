@@ -3,7 +3,9 @@
 //!
 //! NaN gives NaN.
 
-use super::unary::Unary;
+use locket_kernels::UnaryF32;
+
+use super::unary::{Kernel, Unary};
 use crate::Param;
 
 const ALPHA: &[Param] = &[Param::required("x"), Param::constant("alpha")];
@@ -14,24 +16,32 @@ const ALPHA_BETA: &[Param] = &[
 ];
 
 /// `max(x, 0)`
-pub static RELU: Unary = Unary::plain("relu", |x, _| if x < 0.0 { 0.0 } else { x });
+pub static RELU: Unary =
+    Unary::plain("relu", |x, _| if x < 0.0 { 0.0 } else { x }).kernel(|_| Kernel::of(UnaryF32::Relu));
 
 /// `min(max(x, 0), 6)`
-pub static RELU6: Unary = Unary::plain("relu6", |x, _| x.clamp(0.0, 6.0));
+pub static RELU6: Unary = Unary::plain("relu6", |x, _| x.clamp(0.0, 6.0))
+    .kernel(|_| Kernel::of(UnaryF32::Clamp { low: 0.0, high: 6.0 }));
 
 /// `x` where `x >= 0`, else `alpha * x`
-pub static LEAKY_RELU: Unary = Unary::plain(
-    "leaky_relu",
-    |x, [alpha, _]| if x < 0.0 { alpha * x } else { x },
-)
-.with(ALPHA, [0.01, 0.0], "alpha=0.25");
+pub static LEAKY_RELU: Unary =
+    Unary::plain("leaky_relu", |x, [alpha, _]| if x < 0.0 { alpha * x } else { x })
+        .with(ALPHA, [0.01, 0.0], "alpha=0.25")
+        .kernel(|[alpha, _]| Kernel::of(UnaryF32::LeakyRelu { alpha }));
 
 /// `min(x, beta)` where `x >= 0`, else `min(alpha * x, beta)`
 pub static CLAMPED_RELU: Unary = Unary::plain("clamped_relu", |x, [alpha, beta]| {
     let y = if x < 0.0 { alpha * x } else { x };
     if y > beta { beta } else { y }
 })
-.with(ALPHA_BETA, [0.0, f32::INFINITY], "alpha=0.25, beta=1.5");
+.with(ALPHA_BETA, [0.0, f32::INFINITY], "alpha=0.25, beta=1.5")
+.kernel(|[alpha, beta]| Kernel {
+    then: Some(UnaryF32::Clamp {
+        low: f32::NEG_INFINITY,
+        high: beta,
+    }),
+    ..Kernel::of(UnaryF32::LeakyRelu { alpha })
+});
 
 /// `x` where `x >= alpha`, else 0
 pub static THRESHOLDED_RELU: Unary = Unary::plain(
@@ -45,30 +55,45 @@ pub static ELU: Unary = Unary::plain(
     "elu",
     |x, [alpha, _]| if x > 0.0 { x } else { alpha * x.exp_m1() },
 )
-.with(ALPHA, [1.0, 0.0], "alpha=0.75");
+.with(ALPHA, [1.0, 0.0], "alpha=0.75")
+.kernel(|[alpha, _]| Kernel::of(UnaryF32::Elu { alpha }));
 
 /// `1 / (1 + exp(-x))`
-pub static SIGMOID: Unary = Unary::plain("sigmoid", |x, _| 1.0 / (1.0 + (-x).exp()));
+pub static SIGMOID: Unary =
+    Unary::plain("sigmoid", |x, _| 1.0 / (1.0 + (-x).exp())).kernel(|_| Kernel::of(UnaryF32::Sigmoid));
 
 /// `min(max(alpha * x + beta, 0), 1)`
 pub static SIGMOID_HARD: Unary = Unary::plain("sigmoid_hard", |x, [alpha, beta]| {
     (alpha * x + beta).clamp(0.0, 1.0)
 })
-.with(ALPHA_BETA, [0.2, 0.5], "alpha=0.16666667, beta=0.5");
+.with(ALPHA_BETA, [0.2, 0.5], "alpha=0.16666667, beta=0.5")
+.kernel(|[alpha, beta]| Kernel::of(UnaryF32::HardSigmoid { alpha, beta }));
 
 /// `x / (1 + exp(-x))`
-pub static SILU: Unary = Unary::plain("silu", |x, _| x / (1.0 + (-x).exp()));
+pub static SILU: Unary =
+    Unary::plain("silu", |x, _| x / (1.0 + (-x).exp())).kernel(|_| Kernel::of(UnaryF32::Silu));
 
 /// `log(1 + exp(x))`
-pub static SOFTPLUS: Unary = Unary::plain("softplus", |x, _| x.max(0.0) + (-x.abs()).exp().ln_1p());
+pub static SOFTPLUS: Unary = Unary::plain("softplus", |x, _| x.max(0.0) + (-x.abs()).exp().ln_1p())
+    .kernel(|_| Kernel::of(UnaryF32::Softplus));
 
 /// `x / (1 + |x|)`
 pub static SOFTSIGN: Unary = Unary::plain("softsign", |x, _| x / (1.0 + x.abs()));
 
 /// `alpha * tanh(beta * x)`
 pub static SCALED_TANH: Unary = Unary::plain("scaled_tanh", |x, [alpha, beta]| alpha * (beta * x).tanh())
-    .with(ALPHA_BETA, [1.0, 1.0], "alpha=1.7159, beta=0.66666667");
+    .with(ALPHA_BETA, [1.0, 1.0], "alpha=1.7159, beta=0.66666667")
+    .kernel(|[alpha, beta]| Kernel {
+        scale: beta,
+        gain: alpha,
+        ..Kernel::of(UnaryF32::Tanh)
+    });
 
 /// `alpha * x + beta`
 pub static LINEAR_ACTIVATION: Unary = Unary::plain("linear_activation", |x, [alpha, beta]| alpha * x + beta)
-    .with(ALPHA_BETA, [1.0, 0.0], "alpha=0.5, beta=-0.25");
+    .with(ALPHA_BETA, [1.0, 0.0], "alpha=0.5, beta=-0.25")
+    .kernel(|[alpha, beta]| Kernel {
+        scale: alpha,
+        shift: beta,
+        ..Kernel::NONE
+    });

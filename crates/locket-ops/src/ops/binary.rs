@@ -7,18 +7,25 @@
 //! * int32 wraps. `real_div` of int32 is cut towards zero, `floor_div` rounds down, `mod` has the divisor's sign;
 //!   division by zero gives 0. `pow` with a negative exponent is cut towards zero.
 
+//!
+//! Steps: vector kernels for arithmetic on fp32, else the reference's function over small pieces.
+
 use std::fmt;
 
+use locket_kernels::BinaryF32;
 use locket_mil::{Target, Type};
 use locket_tensor::{DType, TensorMut};
 
-use super::common::{
-    checks::{self, NUMBERS},
-    index::{broadcast, broadcast_positions},
-    numbers::{Numbers, floats, ints, put},
-    sample, sample_with,
+use super::{
+    binary_steps,
+    common::{
+        checks::{self, NUMBERS},
+        index::{broadcast, broadcast_positions},
+        numbers::{Numbers, floats, ints, put},
+        sample, sample_with,
+    },
 };
-use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature};
 
 /// An operator that applies one function to pairs of elements.
 pub struct Binary {
@@ -28,6 +35,7 @@ pub struct Binary {
     pub(crate) dtypes: &'static [DType],
     pub(crate) float: fn(f64, f64) -> f64,
     pub(crate) int: fn(i64, i64) -> i64,
+    pub(crate) kernel: Option<BinaryF32>,
 }
 
 impl Binary {
@@ -38,7 +46,13 @@ impl Binary {
             dtypes: NUMBERS,
             float,
             int,
+            kernel: None,
         }
+    }
+
+    const fn kernel(mut self, kernel: BinaryF32) -> Self {
+        self.kernel = Some(kernel);
+        self
     }
 
     const fn comparison(name: &'static str, float: fn(f64, f64) -> f64, int: fn(i64, i64) -> i64) -> Self {
@@ -61,14 +75,14 @@ const fn truth(value: bool) -> f64 {
 }
 
 /// `x + y`
-pub static ADD: Binary = Binary::arithmetic("add", |x, y| x + y, i64::wrapping_add);
+pub static ADD: Binary = Binary::arithmetic("add", |x, y| x + y, i64::wrapping_add).kernel(BinaryF32::Add);
 /// `x - y`
-pub static SUB: Binary = Binary::arithmetic("sub", |x, y| x - y, i64::wrapping_sub);
+pub static SUB: Binary = Binary::arithmetic("sub", |x, y| x - y, i64::wrapping_sub).kernel(BinaryF32::Sub);
 /// `x * y`
-pub static MUL: Binary = Binary::arithmetic("mul", |x, y| x * y, i64::wrapping_mul);
+pub static MUL: Binary = Binary::arithmetic("mul", |x, y| x * y, i64::wrapping_mul).kernel(BinaryF32::Mul);
 /// `x / y`
 pub static REAL_DIV: Binary =
-    Binary::arithmetic("real_div", |x, y| x / y, |x, y| x.checked_div(y).unwrap_or(0));
+    Binary::arithmetic("real_div", |x, y| x / y, |x, y| x.checked_div(y).unwrap_or(0)).kernel(BinaryF32::Div);
 /// `floor(x / y)`
 pub static FLOOR_DIV: Binary = Binary::arithmetic(
     "floor_div",
@@ -104,19 +118,21 @@ pub static MOD: Binary = Binary::arithmetic(
     },
 );
 /// `x` to the power of `y`
-pub static POW: Binary = Binary::arithmetic("pow", f64::powf, int_power);
+pub static POW: Binary = Binary::arithmetic("pow", f64::powf, int_power).kernel(BinaryF32::Pow);
 /// The larger of `x` and `y`
 pub static MAXIMUM: Binary = Binary::arithmetic(
     "maximum",
     |x, y| if x.is_nan() || x > y { x } else { y },
     i64::max,
-);
+)
+.kernel(BinaryF32::Max);
 /// The smaller of `x` and `y`
 pub static MINIMUM: Binary = Binary::arithmetic(
     "minimum",
     |x, y| if x.is_nan() || x < y { x } else { y },
     i64::min,
-);
+)
+.kernel(BinaryF32::Min);
 /// True where `x == y`
 pub static EQUAL: Binary = Binary {
     dtypes: checks::NUMBERS_AND_BOOL,
@@ -199,6 +215,10 @@ impl Operator for Binary {
 
     fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
         LayoutRule::Any
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        Ok(binary_steps::prepare(self, prepare))
     }
 
     fn samples(&self) -> Vec<String> {

@@ -4,15 +4,21 @@
 //! To a narrower float: to nearest, ties to even. To an integer: a float is cut towards zero, NaN gives 0, and
 //! everything out of range saturates. To bool: everything but 0 is true. From bool: 0 and 1.
 
+use std::ops::Range;
+
+use bytemuck::{cast_slice, cast_slice_mut};
+use locket_kernels::{Isa, f16_to_f32, f32_to_f16};
 use locket_mil::{Target, Type};
 use locket_tensor::{DType, TensorMut};
 
 use super::common::{
     checks,
-    numbers::{floats, ints, put_floats, put_ints},
+    numbers::{floats, ints, load_floats, load_ints, put_floats, put_ints, store_floats, store_ints},
     sample,
 };
-use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
+};
 
 /// The operator `cast`.
 pub static CAST: Cast = Cast;
@@ -67,6 +73,21 @@ impl Operator for Cast {
         LayoutRule::Any
     }
 
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (from, shape) = prepare.node.ty("x")?;
+        let (to, _) = prepare.node.output_ty(prepare.output)?;
+        if prepare.node.dynamic_inputs(&[]).is_empty() {
+            return Ok(None);
+        }
+        let step = CastStep {
+            isa: prepare.isa,
+            from,
+            to,
+        };
+        let prepared = Prepared::new(step, shape.iter().product(), to.bits() / 8);
+        Ok(Some(prepared.grain(64)))
+    }
+
     fn samples(&self) -> Vec<String> {
         let pairs = DTYPES
             .iter()
@@ -80,5 +101,69 @@ impl Operator for Cast {
                 )
             })
             .collect()
+    }
+}
+
+#[derive(Debug)]
+struct CastStep {
+    isa: Isa,
+    from: DType,
+    to: DType,
+}
+
+impl CastStep {
+    fn piece(&self, input: &[u8], output: &mut [u8], count: usize) {
+        if self.to == DType::Bool {
+            let mut values = [0.0; PIECE];
+            load_floats(self.from, input, 0, 1, &mut values[..count]);
+            values
+                .iter_mut()
+                .for_each(|x| *x = f64::from(u8::from(*x != 0.0)));
+            store_floats(self.to, &values[..count], output);
+        } else if let Some((low, high)) = self.to.int_range() {
+            let mut values = [0; PIECE];
+            load_ints(self.from, input, 0, 1, &mut values[..count]);
+            values.iter_mut().for_each(|x| *x = (*x).clamp(low, high));
+            store_ints(self.to, &values[..count], output);
+        } else {
+            let mut values = [0.0; PIECE];
+            load_floats(self.from, input, 0, 1, &mut values[..count]);
+            store_floats(self.to, &values[..count], output);
+        }
+    }
+}
+
+/// Elements that are converted at once where they pass through a wider type.
+const PIECE: usize = 256;
+
+impl Step for CastStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
+        let (width, to_width) = (self.from.bits() / 8, self.to.bits() / 8);
+        let input = &inputs[0][units.start * width..units.end * width];
+        match (self.from, self.to) {
+            (DType::Float16, DType::Float32) => {
+                f16_to_f32(self.isa, cast_slice(input), cast_slice_mut(output));
+            }
+            (DType::Float32, DType::Float16) => {
+                f32_to_f16(self.isa, cast_slice(input), cast_slice_mut(output));
+            }
+            (from, to) if from == to => output.copy_from_slice(input),
+            _ => {
+                let pieces = input
+                    .chunks(PIECE * width)
+                    .zip(output.chunks_mut(PIECE * to_width));
+                for (input, output) in pieces {
+                    self.piece(input, output, input.len() / width);
+                }
+            }
+        }
+    }
+
+    fn kernel(&self) -> &str {
+        match (self.from, self.to) {
+            (DType::Float16, DType::Float32) => "f16_to_f32",
+            (DType::Float32, DType::Float16) => "f32_to_f16",
+            _ => "scalar_cast",
+        }
     }
 }

@@ -2,8 +2,11 @@
 
 pub(crate) mod checks;
 pub(crate) mod compressed;
+pub(crate) mod copy;
 pub(crate) mod index;
+pub(crate) mod lines;
 pub(crate) mod numbers;
+pub(crate) mod order;
 
 /// A function in text form with one operation: `call`, whose only result has type `result`.
 pub(crate) fn sample(inputs: &str, result: &str, call: &str) -> String {

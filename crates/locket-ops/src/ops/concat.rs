@@ -4,15 +4,18 @@
 //!   turns: position `i * n + k` on the axis is position `i` of the k-th of `n`. Rank-0 values count as rank 1.
 //! * `stack`: along a new axis `axis` (counted in the result); all shapes are the same
 
-use locket_mil::{Target, Type};
+use locket_mil::{Arg, Target, Type};
 use locket_tensor::{DType, Shape, TensorMut};
 
 use super::common::{
     checks::{self, MOVABLE},
+    copy::{self, Loop, Piece},
     index::around,
     sample, sample_with,
 };
-use crate::{Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature,
+};
 
 /// The operator `concat`.
 pub static CONCAT: Concat = Concat { stack: false };
@@ -136,6 +139,46 @@ impl Operator for Concat {
 
     fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
         LayoutRule::Any
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let parts = self.parts(&prepare.node)?;
+        let values = prepare
+            .node
+            .operation
+            .arg("values")
+            .map(Arg::values)
+            .unwrap_or_default();
+        let mut pieces = Vec::with_capacity(values.len());
+        let mut start = 0;
+        for (turn, (&source, shape)) in values.iter().zip(&parts.shapes).enumerate() {
+            // Axes of the value itself, which has none for an axis that is new.
+            let own_rank = prepare.node.function.ty(source).shape().map_or(0, <[usize]>::len);
+            let grows = own_rank < shape.len();
+            let axes = (0..shape.len()).filter(|&to| !(grows && to == parts.axis));
+            let mut loops: Vec<Loop> = axes
+                .enumerate()
+                .map(|(own, to)| Loop::along(shape[to], to, own))
+                .collect();
+            let mut to = vec![0; shape.len()];
+            if parts.interleave {
+                to[parts.axis] = turn;
+                loops
+                    .iter_mut()
+                    .filter(|walk| walk.to_axis == parts.axis)
+                    .for_each(|walk| walk.to_step = values.len());
+            } else {
+                to[parts.axis] = start;
+            }
+            start += shape[parts.axis];
+            pieces.push(Piece {
+                source,
+                from: Vec::new(),
+                to,
+                loops,
+            });
+        }
+        Ok(copy::prepare(prepare, pieces, None))
     }
 
     fn samples(&self) -> Vec<String> {

@@ -4,6 +4,7 @@
 //! * `TANH_APPROXIMATION`: `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`
 //! * `SIGMOID_APPROXIMATION`: `x / (1 + exp(-1.702 * x))`
 
+use locket_kernels::UnaryF32;
 use locket_mil::{Target, Type};
 use locket_tensor::TensorMut;
 
@@ -14,8 +15,9 @@ use super::{
         sample,
     },
     maths::erf,
+    unary::{self, Functions, Kernel},
 };
-use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature};
 
 /// The operator `gelu`.
 pub static GELU: Gelu = Gelu;
@@ -80,6 +82,29 @@ impl Operator for Gelu {
 
     fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
         LayoutRule::Any
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (dtype, shape) = prepare.node.ty("x")?;
+        let (kernel, float): (_, fn(f64, [f64; 2]) -> f64) = match Mode::of(&prepare.node)? {
+            Mode::Exact => (Kernel::of(UnaryF32::Gelu), |x, _| Mode::Exact.apply(x)),
+            Mode::Tanh => (Kernel::of(UnaryF32::GeluTanh), |x, _| Mode::Tanh.apply(x)),
+            // silu(1.702 x) / 1.702
+            Mode::Sigmoid => (
+                Kernel {
+                    scale: 1.702,
+                    gain: 1.0 / 1.702,
+                    ..Kernel::of(UnaryF32::Silu)
+                },
+                |x, _| Mode::Sigmoid.apply(x),
+            ),
+        };
+        let functions = Functions {
+            float,
+            int: |x| x,
+            arguments: [0.0; 2],
+        };
+        Ok(unary::step(prepare, dtype, shape, kernel, functions))
     }
 
     fn samples(&self) -> Vec<String> {

@@ -10,11 +10,14 @@ use locket_tensor::{Shape, TensorMut};
 
 use super::common::{
     checks::{self, MOVABLE},
+    copy::{self, Loop, Piece},
     index::{move_elements, position, strides},
-    numbers::{put_floats, put_ints},
+    numbers::{put_floats, put_ints, store_floats},
     sample,
 };
-use crate::{Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature,
+};
 
 /// The operator `pad`.
 pub static PAD: Pad = Pad;
@@ -151,6 +154,34 @@ impl Operator for Pad {
         LayoutRule::Any
     }
 
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (dtype, shape) = prepare.node.ty("x")?;
+        let (mode, borders) = borders(&prepare.node, shape)?;
+        let value = prepare.node.float("constant_val", 0.0)?;
+        let mut fill = [0; 8];
+        let fill = &mut fill[..dtype.bits() / 8];
+        store_floats(dtype, &[f64::from(value)], fill);
+        let mut pieces = Piece::whole(prepare, "x", Vec::new());
+        for (axis, (&dim, &border)) in shape.iter().zip(&borders).enumerate() {
+            let stretches = stretches(mode, dim, border);
+            let longer = pieces.iter().flat_map(|piece| {
+                stretches.iter().map(move |stretch| {
+                    let mut piece = piece.clone();
+                    piece.from.push(stretch.from);
+                    piece.to.push(stretch.to);
+                    piece.loops.push(Loop {
+                        from_step: stretch.step,
+                        ..Loop::along(stretch.count, axis, axis)
+                    });
+                    piece
+                })
+            });
+            pieces = longer.collect();
+        }
+        let fill = (mode == Mode::Constant).then_some(&*fill);
+        Ok(copy::prepare(prepare, pieces, fill))
+    }
+
     fn samples(&self) -> Vec<String> {
         let of = |x: &str, y: &str, args: &str| sample(&format!("%x: {x}"), y, &format!("pad(x=%x, {args})"));
         vec![
@@ -179,4 +210,42 @@ impl Operator for Pad {
             ),
         ]
     }
+}
+
+/// A run along an axis of the result that comes from x.
+struct Stretch {
+    to: usize,
+    from: usize,
+    count: usize,
+    step: isize,
+}
+
+/// What an axis of the result consists of: x itself, and the borders that come from x too.
+fn stretches(mode: Mode, dim: usize, [before, after]: [usize; 2]) -> Vec<Stretch> {
+    let inside = Stretch {
+        to: before,
+        from: 0,
+        count: dim,
+        step: 1,
+    };
+    let (near, far, step) = match mode {
+        Mode::Constant => return vec![inside],
+        // The first border starts at the element that lies as far inside.
+        Mode::Reflect => (before, dim.saturating_sub(2), -1),
+        Mode::Replicate => (0, dim.saturating_sub(1), 0),
+    };
+    let first = Stretch {
+        to: 0,
+        from: near,
+        count: before,
+        step,
+    };
+    let last = Stretch {
+        to: before + dim,
+        from: far,
+        count: after,
+        step,
+    };
+    let all = [first, inside, last].into_iter();
+    all.filter(|stretch| stretch.count > 0).collect()
 }

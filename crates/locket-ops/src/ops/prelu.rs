@@ -4,16 +4,21 @@
 //! * `prelu`: `x` where `x >= 0`, else `alpha[c] * x`
 //! * `softplus_parametric`: `alpha[c] * log(1 + exp(beta[c] * x))`
 
+use std::{fmt, ops::Range};
+
 use locket_mil::{Target, Type};
-use locket_tensor::TensorMut;
+use locket_tensor::{DType, Shape, TensorMut};
 
 use super::common::{
     checks::{self, FLOATS},
     index::around,
-    numbers::{floats, put_floats},
+    lines::{Lines, physical_strides},
+    numbers::{floats, load_floats, put_floats, store_floats},
     sample_with,
 };
-use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
+};
 
 /// The operator `prelu`.
 pub static PRELU: PerChannel = PerChannel {
@@ -84,6 +89,34 @@ impl Operator for PerChannel {
         LayoutRule::Any
     }
 
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let node = &prepare.node;
+        let (dtype, shape) = node.ty("x")?;
+        if node.dynamic_inputs(&[]).len() != 1 {
+            return Ok(None);
+        }
+        let alpha = node.floats("alpha")?.unwrap_or_default();
+        let beta = match self.params.len() {
+            3 => node.floats("beta")?.unwrap_or_default(),
+            _ => vec![0.0; alpha.len()],
+        };
+        let layout = prepare.output_layout();
+        let channel: Shape = (0..shape.len()).map(|axis| usize::from(axis == 1)).collect();
+        let step = ChannelStep {
+            dtype,
+            function: self.function,
+            lines: Lines::new(shape, layout, [physical_strides(shape, layout), channel]),
+            numbers: alpha
+                .into_iter()
+                .zip(beta)
+                .map(|(a, b)| [f64::from(a), f64::from(b)])
+                .collect(),
+        };
+        let held = 16 * step.numbers.len();
+        let prepared = Prepared::new(step, shape.iter().product(), dtype.bits() / 8);
+        Ok(Some(prepared.grain(64).weights(held).in_place(0)))
+    }
+
     fn samples(&self) -> Vec<String> {
         let bound: String = self.params[1..]
             .iter()
@@ -103,5 +136,47 @@ impl Operator for PerChannel {
                 )
             })
             .into()
+    }
+}
+
+struct ChannelStep {
+    dtype: DType,
+    function: fn(f64, f64, f64) -> f64,
+    /// Operands: x, and the channel.
+    lines: Lines<2>,
+    numbers: Vec<[f64; 2]>,
+}
+
+impl fmt::Debug for ChannelStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ChannelStep").field(&self.lines).finish()
+    }
+}
+
+impl Step for ChannelStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
+        const PIECE: usize = 256;
+        let width = self.dtype.bits() / 8;
+        let (_, [_, step]) = self.lines.inner();
+        self.lines.for_each(units, 1, |run, [start, channel]| {
+            let output = &mut output[run.start * width..run.end * width];
+            for (piece, output) in output.chunks_mut(PIECE * width).enumerate() {
+                let mut values = [0.0; PIECE];
+                let values = &mut values[..output.len() / width];
+                match inputs[0].is_empty() {
+                    true => load_floats(self.dtype, output, 0, 1, values),
+                    false => load_floats(self.dtype, inputs[0], start + piece * PIECE, 1, values),
+                }
+                for (at, value) in values.iter_mut().enumerate() {
+                    let [alpha, beta] = self.numbers[channel + (piece * PIECE + at) * step];
+                    *value = (self.function)(*value, alpha, beta);
+                }
+                store_floats(self.dtype, values, output);
+            }
+        });
+    }
+
+    fn kernel(&self) -> &str {
+        "scalar_per_channel"
     }
 }

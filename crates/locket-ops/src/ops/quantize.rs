@@ -8,17 +8,24 @@
 //! scale and zero_point are constants, scalars, or with `axis` one value for each position on it; zero_point has the integer type, and is
 //! 0 if it is not given.
 
+use std::ops::Range;
+
+use bytemuck::{cast_slice, cast_slice_mut};
+use locket_kernels::{Isa, dequantize_i8, dequantize_u8, quantize_i8, quantize_u8};
 use locket_mil::{Target, Type};
-use locket_tensor::{DType, TensorMut};
+use locket_tensor::{DType, Shape, TensorMut, TensorRef};
 
 use super::common::{
     checks::{self, FLOATS},
     compressed::{Affine, put_floats32},
     index::around,
+    lines::{Lines, physical_strides},
     numbers::{floats32, put_ints},
     sample, sample_with,
 };
-use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
+};
 
 /// The operator `quantize`.
 pub static QUANTIZE: Quantize = Quantize;
@@ -100,8 +107,12 @@ impl Operator for Quantize {
         Ok(())
     }
 
-    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
-        LayoutRule::Any
+    fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
+        layout_rule(node, false)
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        prepare_step(prepare, Direction::Quantize)
     }
 
     fn samples(&self) -> Vec<String> {
@@ -170,8 +181,12 @@ impl Operator for Dequantize {
         Ok(())
     }
 
-    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
-        LayoutRule::Any
+    fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
+        layout_rule(node, true)
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        prepare_step(prepare, Direction::Dequantize)
     }
 
     fn samples(&self) -> Vec<String> {
@@ -196,5 +211,118 @@ impl Operator for Dequantize {
                 "dequantize(input=%x, scale=%s)",
             ),
         ]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Quantize,
+    Dequantize,
+}
+
+/// Any layout where there is a step: with fp32 on the float side, which is the output's if `float_output`.
+fn layout_rule(node: &Node<'_>, float_output: bool) -> LayoutRule {
+    let float = match float_output {
+        true => node.output_ty(0),
+        false => node.ty("input"),
+    };
+    match float {
+        Ok((DType::Float32, _)) => LayoutRule::Any,
+        _ => LayoutRule::RowMajor,
+    }
+}
+
+fn prepare_step(prepare: &Prepare<'_>, direction: Direction) -> Result<Option<Prepared>, OpError> {
+    let node = &prepare.node;
+    let (input, shape) = node.ty("input")?;
+    let (output, _) = node.output_ty(prepare.output)?;
+    let (float, code) = match direction {
+        Direction::Quantize => (input, output),
+        Direction::Dequantize => (output, input),
+    };
+    if float != DType::Float32 || node.dynamic_inputs(&[]).len() != 1 {
+        return Ok(None);
+    }
+    let scale = node.tensor("scale").map(|tensor| tensor.view());
+    let zero_point: Option<TensorRef<'_>> = node.tensor("zero_point").map(|tensor| tensor.view());
+    let scale = scale.ok_or_else(|| node.param_error("scale", "must be a constant"))?;
+    let affine = Affine::of(node, shape, scale, zero_point)?;
+    let layout = prepare.output_layout();
+    let along: Shape = (0..shape.len())
+        .map(|axis| usize::from(affine.axis == Some(axis)))
+        .collect();
+    let lines = Lines::new(shape, layout, [physical_strides(shape, layout), along]);
+    let held = 4 * (affine.scale.len() + affine.zero_point.len());
+    let step = AffineStep {
+        isa: prepare.isa,
+        direction,
+        code,
+        zero_points: (0..affine.scale.len())
+            .map(|place| affine.zero_at(place) as i32)
+            .collect(),
+        scales: affine.scale,
+        lines,
+    };
+    let prepared = Prepared::new(step, shape.iter().product(), output.bits() / 8);
+    Ok(Some(prepared.grain(64).weights(held)))
+}
+
+#[derive(Debug)]
+struct AffineStep {
+    isa: Isa,
+    direction: Direction,
+    code: DType,
+    scales: Vec<f32>,
+    zero_points: Vec<i32>,
+    /// Operands: the input, and the place in the two lists.
+    lines: Lines<2>,
+}
+
+impl AffineStep {
+    /// Elements that share scale and zero point.
+    fn uniform(&self, place: usize, input: &[u8], output: &mut [u8]) {
+        let (isa, scale, zero) = (self.isa, self.scales[place], self.zero_points[place]);
+        match (self.direction, self.code) {
+            (Direction::Quantize, DType::UInt8) => {
+                quantize_u8(isa, scale, zero as u8, cast_slice(input), output);
+            }
+            (Direction::Quantize, _) => {
+                quantize_i8(isa, scale, zero as i8, cast_slice(input), cast_slice_mut(output));
+            }
+            (Direction::Dequantize, DType::UInt8) => {
+                dequantize_u8(isa, scale, zero as u8, input, cast_slice_mut(output));
+            }
+            (Direction::Dequantize, _) => {
+                dequantize_i8(isa, scale, zero as i8, cast_slice(input), cast_slice_mut(output));
+            }
+        }
+    }
+}
+
+impl Step for AffineStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
+        let (from, to) = match self.direction {
+            Direction::Quantize => (4, 1),
+            Direction::Dequantize => (1, 4),
+        };
+        let (_, [_, step]) = self.lines.inner();
+        self.lines.for_each(units, 1, |run, [start, place]| {
+            let input = &inputs[0][start * from..(start + run.len()) * from];
+            let output = &mut output[run.start * to..run.end * to];
+            if step == 0 {
+                return self.uniform(place, input, output);
+            }
+            for at in 0..run.len() {
+                let place = place + at * step;
+                self.uniform(place, &input[at * from..][..from], &mut output[at * to..][..to]);
+            }
+        });
+    }
+
+    fn kernel(&self) -> &str {
+        match self.direction {
+            Direction::Quantize => "quantize",
+            Direction::Dequantize => "dequantize",
+        }
     }
 }

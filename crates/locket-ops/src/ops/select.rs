@@ -1,15 +1,21 @@
 //! `select`: `a` where the condition is true, else `b`. cond: bool; a, b: the same type, fp16, fp32, int32, bool; all
 //! three broadcast to one shape. Since iOS 15.
 
+use std::ops::Range;
+
+use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use locket_mil::{Target, Type};
 use locket_tensor::{DType, TensorMut};
 
 use super::common::{
     checks::{self, MOVABLE},
     index::{broadcast, broadcast_positions},
+    lines::{Lines, Operand, Source},
     sample, sample_with,
 };
-use crate::{Availability, Call, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
+};
 
 /// The operator `select`.
 pub static SELECT: Select = Select;
@@ -69,6 +75,30 @@ impl Operator for Select {
         LayoutRule::Any
     }
 
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (dtype, shape) = prepare.node.output_ty(prepare.output)?;
+        let operands = ["cond", "a", "b"].map(|param| Operand::of(prepare, param));
+        let [Some(cond), Some(a), Some(b)] = operands else {
+            return Ok(None);
+        };
+        let operands = [cond, a, b];
+        if operands.iter().all(|operand| operand.value.is_none()) {
+            return Ok(None);
+        }
+        let strides = operands
+            .each_ref()
+            .map(|operand| operand.strides_under(shape.len()));
+        let width = dtype.bits() / 8;
+        let step = SelectStep {
+            lines: Lines::new(shape, prepare.output_layout(), strides),
+            width,
+            sources: operands.map(|operand| operand.source),
+        };
+        let held = step.sources.iter().map(Source::held_bytes).sum();
+        let elems = step.lines.elems();
+        Ok(Some(Prepared::new(step, elems, width).grain(64).weights(held)))
+    }
+
     fn samples(&self) -> Vec<String> {
         let call = "select(cond=%c, a=%a, b=%b)";
         vec![
@@ -90,5 +120,45 @@ impl Operator for Select {
                 call,
             ),
         ]
+    }
+}
+
+#[derive(Debug)]
+struct SelectStep {
+    lines: Lines<3>,
+    width: usize,
+    sources: [Source; 3],
+}
+
+impl SelectStep {
+    fn select<T: Pod>(&self, units: Range<usize>, [cond, a, b]: [&[u8]; 3], output: &mut [u8]) {
+        let (a, b): (&[T], &[T]) = (cast_slice(a), cast_slice(b));
+        let output: &mut [T] = cast_slice_mut(output);
+        let (_, [step_cond, step_a, step_b]) = self.lines.inner();
+        self.lines.for_each(units, 1, |run, [from_cond, from_a, from_b]| {
+            for (at, slot) in output[run].iter_mut().enumerate() {
+                *slot = if cond[from_cond + at * step_cond] != 0 {
+                    a[from_a + at * step_a]
+                } else {
+                    b[from_b + at * step_b]
+                };
+            }
+        });
+    }
+}
+
+impl Step for SelectStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
+        let operands = self.sources.each_ref().map(|source| source.bytes(inputs));
+        match self.width {
+            1 => self.select::<u8>(units, operands, output),
+            2 => self.select::<u16>(units, operands, output),
+            4 => self.select::<u32>(units, operands, output),
+            _ => self.select::<u64>(units, operands, output),
+        }
+    }
+
+    fn kernel(&self) -> &str {
+        "scalar_select"
     }
 }

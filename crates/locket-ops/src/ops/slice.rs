@@ -12,11 +12,14 @@ use locket_tensor::{Shape, TensorMut};
 
 use super::common::{
     checks::{self, INDICES, MOVABLE},
+    copy::{self, Loop, Piece},
     index::{move_elements, strides},
     numbers::ints,
     sample,
 };
-use crate::{Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature,
+};
 
 /// The operator `slice_by_index`.
 pub static SLICE_BY_INDEX: SliceByIndex = SliceByIndex;
@@ -176,6 +179,11 @@ impl Operator for SliceByIndex {
         LayoutRule::Any
     }
 
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (_, shape) = prepare.node.ty("x")?;
+        Ok(prepare_spans(prepare, &spans_by_index(&prepare.node, shape)?))
+    }
+
     fn samples(&self) -> Vec<String> {
         let of = |x: &str, y: &str, args: &str| {
             sample(&format!("%x: {x}"), y, &format!("slice_by_index(x=%x, {args})"))
@@ -211,6 +219,22 @@ impl Operator for SliceByIndex {
             ),
         ]
     }
+}
+
+fn prepare_spans(prepare: &Prepare<'_>, spans: &[Span]) -> Option<Prepared> {
+    let kept = spans.iter().enumerate().filter(|(_, span)| !span.squeezed);
+    let loops = kept
+        .enumerate()
+        .map(|(to, (from, span))| Loop {
+            from_step: span.step,
+            ..Loop::along(span.count, to, from)
+        })
+        .collect();
+    let mut pieces = Piece::whole(prepare, "x", loops);
+    for piece in &mut pieces {
+        piece.from = spans.iter().map(|span| span.begin).collect();
+    }
+    copy::prepare(prepare, pieces, None)
 }
 
 /// The sizes of `slice_by_size`, and the begins where they are known.
@@ -328,8 +352,22 @@ impl Operator for SliceBySize {
         take_spans(call, &spans, &mut outputs[0])
     }
 
-    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
-        LayoutRule::Any
+    fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
+        match node.tensor("begin") {
+            Some(_) => LayoutRule::Any,
+            None => LayoutRule::RowMajor,
+        }
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (_, shape) = prepare.node.ty("x")?;
+        match sizes(&prepare.node, shape)? {
+            (size, Some(begin)) => {
+                let spans = spans_by_size(&prepare.node, shape, &size, &begin)?;
+                Ok(prepare_spans(prepare, &spans))
+            }
+            (_, None) => Ok(None),
+        }
     }
 
     fn samples(&self) -> Vec<String> {

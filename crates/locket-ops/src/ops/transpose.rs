@@ -6,10 +6,15 @@ use locket_tensor::{Shape, TensorMut};
 
 use super::common::{
     checks::{self, MOVABLE},
+    copy::{self, Loop, Piece},
     index::{move_elements, position, strides},
+    order::same_order,
     sample,
 };
-use crate::{Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, Cost, Layout, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared,
+    Signature,
+};
 
 /// The operator `transpose`.
 pub static TRANSPOSE: Transpose = Transpose;
@@ -66,6 +71,25 @@ impl Operator for Transpose {
 
     fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
         LayoutRule::Any
+    }
+
+    fn alias(&self, node: &Node<'_>, input: Layout) -> Option<Layout> {
+        let (_, shape) = node.ty("x").ok()?;
+        let perm = permutation(node, shape.len()).ok()?;
+        let own = strides(shape);
+        let moved: Vec<(usize, usize)> = perm.into_iter().map(|axis| (shape[axis], own[axis])).collect();
+        let axes: Vec<(usize, usize)> = shape.iter().copied().zip(own).collect();
+        same_order(&axes, input, &moved)
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (_, shape) = prepare.node.ty("x")?;
+        let perm = permutation(&prepare.node, shape.len())?;
+        let axes = perm.into_iter().enumerate();
+        let loops = axes
+            .map(|(to, from)| Loop::along(shape[from], to, from))
+            .collect();
+        Ok(copy::prepare(prepare, Piece::whole(prepare, "x", loops), None))
     }
 
     fn samples(&self) -> Vec<String> {

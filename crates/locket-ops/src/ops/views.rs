@@ -8,16 +8,22 @@
 //! * `flatten2d`: to two dimensions, the product before `axis` (by default 1) and the product from it on
 //! * `identity`: as it is
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use locket_mil::{Target, Type};
 use locket_tensor::{Shape, TensorMut, element_count};
 
 use super::common::{
     checks::{self, MOVABLE},
+    copy::{self, Loop, Piece},
+    index::strides,
+    order::same_order,
     sample,
 };
-use crate::{Availability, Call, Cost, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, Cost, Layout, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared,
+    Signature, Step,
+};
 
 /// An operator that changes only the shape.
 pub struct View {
@@ -202,6 +208,42 @@ impl Operator for View {
         Ok(())
     }
 
+    fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
+        let shapes = node
+            .ty("x")
+            .and_then(|(_, from)| Ok((from, node.output_ty(0)?.1)));
+        match shapes {
+            Ok((from, to)) if same_axes(from, to).is_some() => LayoutRule::Any,
+            _ => LayoutRule::RowMajor,
+        }
+    }
+
+    fn alias(&self, node: &Node<'_>, input: Layout) -> Option<Layout> {
+        let (_, from) = node.ty("x").ok()?;
+        let (_, to) = node.output_ty(0).ok()?;
+        let axes =
+            |shape: &[usize]| -> Vec<(usize, usize)> { shape.iter().copied().zip(strides(shape)).collect() };
+        same_order(&axes(from), input, &axes(to))
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (dtype, from) = prepare.node.ty("x")?;
+        let (_, to) = prepare.node.output_ty(prepare.output)?;
+        if let Some(axes) = same_axes(from, to) {
+            let loops = axes
+                .into_iter()
+                .map(|[to, at]| Loop::along(from[at], to, at))
+                .collect();
+            return Ok(copy::prepare(prepare, Piece::whole(prepare, "x", loops), None));
+        }
+        if prepare.node.dynamic_inputs(&[]).is_empty() {
+            return Ok(None);
+        }
+        let width = dtype.bits() / 8;
+        let elems = to.iter().product();
+        Ok(Some(Prepared::new(BytesStep { width }, elems, width).grain(64)))
+    }
+
     fn samples(&self) -> Vec<String> {
         let name = self.name;
         let of = |dtype: &str, (x, y, args): &(&str, &str, &str)| {
@@ -214,5 +256,36 @@ impl Operator for View {
         let floats = self.samples.iter().map(|case| of("fp32", case));
         let others = ["fp16", "int32", "bool", "uint8", "int16"].map(|dtype| of(dtype, &self.samples[0]));
         floats.chain(others).collect()
+    }
+}
+
+/// Which axis of the result is which of x, if only dimensions of 1 differ.
+fn same_axes(from: &[usize], to: &[usize]) -> Option<Vec<[usize; 2]>> {
+    let long = |shape: &[usize]| -> Vec<(usize, usize)> {
+        shape
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|&(_, dim)| dim != 1)
+            .collect()
+    };
+    let (from, to) = (long(from), long(to));
+    let same = from.len() == to.len() && from.iter().zip(&to).all(|(a, b)| a.1 == b.1);
+    same.then(|| to.iter().zip(&from).map(|(to, from)| [to.0, from.0]).collect())
+}
+
+/// Copies bytes as they are: both sides row-major.
+#[derive(Debug)]
+struct BytesStep {
+    width: usize,
+}
+
+impl Step for BytesStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
+        output.copy_from_slice(&inputs[0][units.start * self.width..units.end * self.width]);
+    }
+
+    fn kernel(&self) -> &str {
+        "copy"
     }
 }
