@@ -1,6 +1,7 @@
 //! Core ML packages, from files and back.
 
 mod compressed;
+mod converted;
 mod hostile;
 mod interface;
 mod packages;
