@@ -2,8 +2,8 @@
 //!
 //! Two pipelines, each a list of passes in the order they run:
 //!
-//! * [`simplify`] keeps to MIL: what it gives can be written to a file. It folds constants and batch norms, turns products
-//!   with constants into fully connected layers, removes transposes, duplicates and dead code.
+//! * [`simplify`] keeps to MIL: what it gives can be written to a file. It folds constants, batch norms and biases, turns
+//!   products with constants into fully connected layers, removes transposes, clamps, duplicates and dead code.
 //! * [`lower`] leaves MIL for the executor: float16 programs are widened, quantised patterns become integer
 //!   operators, convolutions take up their bias, residual and activation.
 //!
@@ -28,8 +28,8 @@ pub const SIMPLIFY: &[Pass] = &[
     ("fold_constants", passes::fold_constants::run),
     ("linear_from_matmul", passes::linear_from_matmul::run),
     ("remove_transposes", passes::remove_transposes::run),
-    ("fold_batch_norm", passes::fold_batch_norm::run),
-    ("fold_bias", passes::fold_bias::run),
+    ("fold_affine", passes::fold_affine::run),
+    ("remove_clamps", passes::remove_clamps::run),
     ("merge_duplicates", passes::merge_duplicates::run),
     ("remove_dead_code", passes::remove_dead_code::run),
 ];

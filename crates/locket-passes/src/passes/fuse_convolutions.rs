@@ -142,7 +142,6 @@ fn fused(function: &mut Function, layer: &Operation, chain: &Chain) -> Operation
     if let Some(last) = followers.last() {
         operation.outputs.clone_from(&last.outputs);
     }
-    let all: Vec<&Operation> = std::iter::once(layer).chain(&followers).collect();
-    operation.origin = origins(&all);
+    operation.origin = origins(std::iter::once(layer).chain(&followers));
     operation
 }

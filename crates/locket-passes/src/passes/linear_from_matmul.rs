@@ -1,6 +1,6 @@
 //! Turns `matmul` by a constant matrix into `linear`, which keeps its weight packed and, if need be, compressed.
 //!
-//! `matmul(x, y)` with y constant, rank 2 and x of rank 2 and more becomes `linear(x, weight = y transposed)`; `transpose_x` must be
+//! `matmul(x, y)` with y constant, rank 2 and x of rank 2 or 3 (what MIL's `linear` takes) becomes `linear(x, weight = y transposed)`; `transpose_x` must be
 //! off. A compressed weight is taken only with `transpose_y`, where it needs no change.
 
 use locket_mil::{Function, Operation, Patch};
@@ -35,10 +35,14 @@ fn rewrite(function: &mut Function, operation: &Operation, report: &mut PassRepo
     let (dtype, shape) = node.ty("y").ok()?;
     let rank_x = function.ty(x).shape()?.len();
     let transpose_y = node.flag("transpose_y", false).ok()?;
-    if shape.len() != 2 || rank_x < 2 || node.flag("transpose_x", false).ok()? || !dtype.is_float() {
+    if shape.len() != 2
+        || !matches!(rank_x, 2 | 3)
+        || node.flag("transpose_x", false).ok()?
+        || !dtype.is_float()
+    {
         report.skip(
             operation.label(),
-            "only x [..., K] times a constant float matrix is a fully connected layer",
+            "only x of rank 2 or 3 times a constant float matrix is a fully connected layer",
         );
         return None;
     }

@@ -1,54 +1,87 @@
 //! Turns operations between `dequantize` and `quantize` into integer operators.
 //!
 //! A quantised program says in MIL's own words what it means: `dequantize`, a float operation on a weight that is
-//! `constexpr_affine_dequantize`, `quantize`. This pass finds the pattern and replaces it by one operator on integers
-//! (`locket.conv_u8`, `locket.linear_u8`, `locket.add_u8`, `locket.avg_pool_u8`, `locket.max_pool`), or, for operations that only move
-//! elements, by themselves on integers. Results agree with the float pattern up to one step of the output's scale, because
-//! the bias is rounded to the accumulator's scale and the sum is rounded once instead of several times.
+//! `constexpr_affine_dequantize`, `quantize`. This pass finds the pattern and replaces it by one operator on integers:
+//!
+//! * layers by `locket.conv_u8`, `locket.linear_u8`; a layer whose result is not quantised gives floats ([`layers`]);
+//! * sums and means by `locket.add_u8`, `locket.avg_pool_u8` ([`sums`]);
+//! * operations that only move or compare elements by themselves on codes ([`moves`]);
+//! * everything else that is a function of one code by `locket.lookup_u8`, which is exact ([`tables`]).
+//!
+//! Results agree with the float pattern up to one step of the output's scale, because the bias is rounded to the
+//! accumulator's scale and the sum is rounded once instead of several times.
 //!
 //! Activations are quantised per tensor; int8 ones are moved to uint8 first by adding 128 to codes and zero point, which
-//! changes no value. What does not fit stays float between its `dequantize` and `quantize`, with the reason in the report.
+//! changes no value ([`signs`]). What does not fit stays float between its `dequantize` and `quantize`, with the
+//! reason in the report.
 
+mod grids;
 mod layers;
 mod moves;
 mod signs;
 mod sums;
+mod tables;
+mod weights;
 
-use locket_mil::{Function, Operation, Patch, ValueId};
+use locket_mil::{Function, Operation, Patch, Type, ValueId};
 use locket_tensor::DType;
 
 use crate::{
     PassReport,
-    pattern::{Links, as_clamp, scalar},
+    pattern::{Links, as_clamp, compose_clamps, origins, scalar},
 };
+
+/// Why a place stays float.
+type Reason = &'static str;
 
 /// Runs the pass.
 pub fn run(function: &mut Function) -> PassReport {
     let mut report = PassReport::default();
-    if !function
-        .operations
-        .iter()
-        .any(|operation| operation.kind == "dequantize" || operation.kind == "quantize")
-    {
+    let quantized = |operation: &Operation| matches!(&*operation.kind, "dequantize" | "quantize");
+    if !function.operations.iter().any(quantized) {
         return report;
     }
     report.changes += signs::to_unsigned(function);
-    for index in 0..function.operations.len() {
-        let links = Links::of(function);
-        let rewritten = match &*function.operations[index].kind {
-            "quantize" => at_quantize(function, &links, index, &mut report),
-            "conv" | "linear" => layers::float_output(function, &links, index, &mut report),
-            _ => None,
-        };
-        if let Some(operation) = rewritten {
-            let mut patch = Patch::new("lower_quantized");
-            patch.replace(index, operation);
-            patch.apply(function);
-            report.changes += 1;
-        }
-    }
+    report.changes += moves::before_dequantize(function);
+    report.changes += grids::share_with_concat(function);
+    each(function, &mut report, |function, links, index, report| {
+        let chain =
+            (function.operations[index].kind == "quantize").then(|| chain(function, links, index))??;
+        at_quantize(function, links, &chain, report)
+    });
+    super::remove_dead_code::run(function);
+    each(function, &mut report, |function, links, index, report| {
+        matches!(&*function.operations[index].kind, "conv" | "linear")
+            .then(|| layers::float_output(function, links, index, report))?
+    });
+    report.changes += layers::take_clamps(function);
     super::remove_dead_code::run(function);
     report
+}
+
+/// Offers every operation to `rewrite`, which gives what replaces it.
+fn each(
+    function: &mut Function,
+    report: &mut PassReport,
+    rewrite: impl Fn(&mut Function, &Links, usize, &mut PassReport) -> Option<Vec<Operation>>,
+) {
+    let mut index = 0;
+    while index < function.operations.len() {
+        let links = Links::of(function);
+        let Some(operations) = rewrite(function, &links, index, report) else {
+            index += 1;
+            continue;
+        };
+        let mut patch = Patch::new("lower_quantized");
+        let count = operations.len();
+        patch.remove(index);
+        for operation in operations {
+            patch.insert_before(index, operation);
+        }
+        patch.apply(function);
+        index += count;
+        report.changes += 1;
+    }
 }
 
 /// How real values become codes: `code = round(value / scale) + zero_point`, 0 to 255.
@@ -82,22 +115,15 @@ impl Grid {
         code.clamp(0.0, 255.0) as u8
     }
 
+    /// The real value of a code, as `dequantize` computes it.
+    fn value(self, code: u8) -> f32 {
+        self.scale * (f32::from(code) - f32::from(self.zero_point))
+    }
+
     /// The range of codes that a clamp of real values leaves.
     fn codes(self, clamp: Option<[f32; 2]>) -> [u8; 2] {
-        let [low, high] = clamp.unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
-        let low = if low == f32::NEG_INFINITY {
-            0
-        } else {
-            self.code(low)
-        };
-        [
-            low,
-            if high == f32::INFINITY {
-                255
-            } else {
-                self.code(high).max(low)
-            },
-        ]
+        // Infinite bounds saturate, as `quantize` does.
+        clamp.map_or([0, 255], |bounds| bounds.map(|bound| self.code(bound)))
     }
 }
 
@@ -109,70 +135,122 @@ fn quantized(function: &Function, links: &Links, id: ValueId) -> Option<(ValueId
     Some((codes, Grid::of(function, operation)?))
 }
 
-/// The chain that ends in a `quantize`: the operation that does the work, and a clamp between both.
+/// A `quantize`, the operation that does the work before it, and the clamps between both.
 struct Chain {
     core: Operation,
     clamp: Option<[f32; 2]>,
-    clamp_operation: Option<Operation>,
+    clamps: Vec<Operation>,
     quantize: Operation,
     grid: Grid,
+    /// True if nothing else reads the values in between.
+    exclusive: bool,
+}
+
+impl Chain {
+    /// An operation in place of the chain, whose inputs are still to be bound.
+    fn replacement(&self, kind: &str) -> Operation {
+        Operation {
+            kind: kind.into(),
+            inputs: Vec::new(),
+            outputs: self.quantize.outputs.clone(),
+            origin: self.origins(&[]),
+        }
+    }
+
+    /// Names of the source for what replaces the chain and operations before it.
+    fn origins(&self, before: &[&Operation]) -> Vec<String> {
+        let core = std::iter::once(&self.core).filter(|core| core.kind != "dequantize");
+        let clamps = self.clamps.iter().rev();
+        origins(before.iter().copied().chain(core).chain(clamps))
+    }
 }
 
 fn chain(function: &Function, links: &Links, index: usize) -> Option<Chain> {
     let quantize = function.operations[index].clone();
     (function.ty(quantize.outputs[0]).dtype() == Some(DType::UInt8)).then_some(())?;
+    quantize.input("axis").is_none().then_some(())?;
     let grid = Grid::of(function, &quantize)?;
     let value = quantize.input("input")?;
-    let maker = links.producer(value)?;
-    let mut core = function.operations[maker].clone();
-    links.only_user(value)?;
-    let clamp = as_clamp(function, &core);
-    let mut clamp_operation = None;
-    if clamp.is_some() {
-        let before = core.input("x")?;
-        links.only_user(before)?;
-        clamp_operation = Some(core);
-        core = function.operations[links.producer(before)?].clone();
+    let mut exclusive = links.only_user(value).is_some();
+    let mut core = &function.operations[links.producer(value)?];
+    let (mut clamp, mut clamps) = (None, Vec::new());
+    while let Some(bounds) = as_clamp(function, core) {
+        let Some((before, maker)) = core.input("x").and_then(|id| Some((id, links.producer(id)?))) else {
+            break;
+        };
+        clamp = Some(clamp.map_or(bounds, |outer| compose_clamps(bounds, outer)));
+        clamps.push(core.clone());
+        exclusive &= links.only_user(before).is_some();
+        core = &function.operations[maker];
     }
     Some(Chain {
-        core,
+        core: core.clone(),
         clamp,
-        clamp_operation,
+        clamps,
         quantize,
         grid,
+        exclusive,
     })
 }
 
 fn at_quantize(
     function: &mut Function,
     links: &Links,
-    index: usize,
+    chain: &Chain,
     report: &mut PassReport,
-) -> Option<Operation> {
-    let chain = chain(function, links, index)?;
+) -> Option<Vec<Operation>> {
     let outcome = match &*chain.core.kind {
-        "conv" | "linear" => layers::quantized_output(function, links, &chain),
-        "add" => sums::residual(function, links, &chain).or_else(|_| sums::add(function, links, &chain)),
-        "avg_pool" | "reduce_mean" => sums::mean(function, links, &chain),
-        "dequantize" => return None,
-        _ => moves::moved(function, links, &chain),
+        "conv" | "linear" if !chain.exclusive => Err("its result is read in another form too"),
+        "conv" | "linear" => layers::quantized_output(function, links, chain),
+        "add" => sums::residual(function, links, chain).or_else(|_| sums::add(function, links, chain)),
+        "avg_pool" | "reduce_mean" => sums::mean(function, links, chain),
+        _ => moves::moved(function, links, chain),
     };
-    match outcome {
-        Ok(operation) => Some(operation),
-        Err(reason) => {
-            report.skip(chain.core.label(), format!("stays float: {reason}"));
-            None
-        }
+    let reason = match outcome {
+        Ok(operations) => return Some(operations),
+        Err(reason) => reason,
+    };
+    if let Some(operation) = tables::lookup(function, links, chain) {
+        return Some(vec![operation]);
+    }
+    // What makes no float of a code is the edge of the quantised part: nothing was to be expected.
+    let inside = chain
+        .core
+        .input_values()
+        .any(|id| links.made_by(function, id, "dequantize").is_some());
+    if inside {
+        report.skip(chain.core.label(), format!("stays float: {reason}"));
+    }
+    None
+}
+
+/// A constant that is one code.
+fn set_code(function: &mut Function, operation: &mut Operation, param: &str, code: u8) {
+    let id = function.add_constant(param, i32::from(code));
+    operation.set_input(param, id);
+}
+
+/// A constant that is one scale over another.
+fn set_ratio(function: &mut Function, operation: &mut Operation, param: &str, from: Grid, to: Grid) {
+    let ratio = (f64::from(from.scale) / f64::from(to.scale)) as f32;
+    let id = function.add_constant(param, ratio);
+    operation.set_input(param, id);
+}
+
+/// The zero point and the range of codes of a chain's result.
+fn set_result(function: &mut Function, operation: &mut Operation, chain: &Chain) {
+    let [low, high] = chain.grid.codes(chain.clamp);
+    for (param, code) in [
+        ("y_zero_point", chain.grid.zero_point),
+        ("y_min", low),
+        ("y_max", high),
+    ] {
+        set_code(function, operation, param, code);
     }
 }
 
-/// Names of the source for what replaces a chain.
-fn names(chain: &Chain, more: &[&Operation]) -> Vec<String> {
-    let all: Vec<&Operation> = more
-        .iter()
-        .copied()
-        .chain([&chain.core])
-        .chain(&chain.clamp_operation)
-        .collect();
-    crate::pattern::origins(&all)
+/// A new value of codes, of the shape of another one.
+fn codes_like(function: &mut Function, name: &str, model: ValueId) -> ValueId {
+    let shape = function.ty(model).shape().unwrap_or_default().to_vec();
+    function.add_result(name, Type::tensor(DType::UInt8, &shape))
 }

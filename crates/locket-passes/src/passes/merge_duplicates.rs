@@ -18,9 +18,9 @@ pub fn run(function: &mut Function) -> PassReport {
             same[id.index()] = *constants.entry(key).or_insert(id);
         }
     }
-    let mut seen: BTreeMap<(Name, Vec<(Name, Vec<ValueId>)>), Vec<ValueId>> = BTreeMap::new();
+    let mut seen: BTreeMap<(Name, Vec<(Name, Vec<ValueId>)>), usize> = BTreeMap::new();
+    let mut merged: Vec<(usize, usize)> = Vec::new();
     let mut patch = Patch::new("merge_duplicates");
-    let mut changes = 0;
     for (index, operation) in function.operations.iter().enumerate() {
         let ids = |arg: &Arg| arg.values().iter().map(|id| same[id.index()]).collect();
         let mut inputs: Vec<(Name, Vec<ValueId>)> = operation
@@ -30,19 +30,27 @@ pub fn run(function: &mut Function) -> PassReport {
             .collect();
         inputs.sort();
         let key = (operation.kind.clone(), inputs);
-        match seen.get(&key) {
-            Some(first) if first.len() == operation.outputs.len() => {
-                for (&old, &new) in operation.outputs.iter().zip(first) {
-                    same[old.index()] = new;
-                    patch.redirect(old, new);
-                }
-                patch.remove(index);
-                changes += 1;
-            }
-            _ => {
-                seen.insert(key, operation.outputs.clone());
-            }
+        let Some(&first) = seen.get(&key) else {
+            seen.insert(key, index);
+            continue;
+        };
+        let outputs = &function.operations[first].outputs;
+        for (&old, &new) in operation.outputs.iter().zip(outputs) {
+            same[old.index()] = new;
+            patch.redirect(old, new);
         }
+        patch.remove(index);
+        merged.push((first, index));
+    }
+    for &(first, index) in &merged {
+        let names = std::mem::take(&mut function.operations[index].origin);
+        let kept = &mut function.operations[first].origin;
+        kept.extend(
+            names
+                .into_iter()
+                .filter(|name| !kept.contains(name))
+                .collect::<Vec<_>>(),
+        );
     }
     for id in function.used_constants() {
         if same[id.index()] != id {
@@ -51,7 +59,7 @@ pub fn run(function: &mut Function) -> PassReport {
     }
     patch.apply(function);
     PassReport {
-        changes,
+        changes: merged.len(),
         ..PassReport::default()
     }
 }

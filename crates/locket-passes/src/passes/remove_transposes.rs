@@ -1,341 +1,240 @@
 //! Removes transposes: readers of channels-last formats put one before and after each operation, and nearly all cancel.
 //!
-//! Two rules, until neither applies: two transposes in a row become one, or none if together they move nothing; and a
-//! transpose sinks through an operation that does not care (elementwise, pad, concat, reductions that keep dimensions, softmax, per-tensor
-//! quantisation), with the operation's axes and constants changed to match. A sinking transpose moves towards the results, so this ends.
+//! One sweep in program order. A transpose is not written where it stands but remembered: its result is another value, seen
+//! through a permutation. Two in a row are one permutation. An operation that does not care (elementwise, pad, concat,
+//! slice, reduction, softmax, quantisation) is computed on what is behind the permutation, with its axes and
+//! constants changed to match, and its result is remembered in turn. Where an operation does care, and at results of the function,
+//! the transpose is written, once for each value; as a `reshape` if only axes of one element change places.
+//!
+//! If that would move more bytes than before, the function stays as it was.
 
-use locket_mil::{Arg, Function, Operation, Patch, Type, ValueId};
-use locket_tensor::{DType, Tensor};
+mod sink;
+
+use locket_mil::{Function, Operation, ValueId};
 
 use crate::{
     PassReport,
-    pattern::{Links, origins},
+    pattern::{ints, is_identity, permutation},
 };
 
 /// Runs the pass.
 pub fn run(function: &mut Function) -> PassReport {
     let mut report = PassReport::default();
-    // Each round removes a transpose or moves one past an operation, so the product bounds the rounds.
-    let limit = function.operations.len() * 64 + 64;
-    for _ in 0..limit {
-        if !merge_one(function) && !sink_one(function) {
-            break;
-        }
-        report.changes += 1;
+    let before = transposes(function);
+    if before.count == 0 {
+        return report;
     }
+    let original = function.clone();
+    let operations = std::mem::take(&mut function.operations);
+    let mut sweep = Sweep {
+        seen: vec![None; function.values().len()],
+        operations: Vec::with_capacity(operations.len()),
+        function,
+        sunk: 0,
+    };
+    for operation in operations {
+        sweep.visit(operation);
+    }
+    sweep.finish();
+    let sunk = sweep.sunk;
+    let after = transposes(function);
+    let removed = before.count.saturating_sub(after.count);
+    if after.bytes > before.bytes || sunk + removed == 0 {
+        if let Some(first) = before.first.filter(|_| after.bytes > before.bytes) {
+            let reason = format!(
+                "moving transposes towards the results would move {} bytes instead of {}",
+                after.bytes, before.bytes
+            );
+            report.skip(&first, reason);
+        }
+        *function = original;
+        return report;
+    }
+    report.changes = sunk + removed;
     report
 }
 
-fn permutation(function: &Function, operation: &Operation) -> Option<Vec<usize>> {
-    if operation.kind != "transpose" {
-        return None;
-    }
-    let axes = function.const_tensor(operation.input("perm")?)?.to_i64()?;
-    let rank = axes.len() as i64;
-    axes.into_iter()
-        .map(|axis| usize::try_from(if axis < 0 { axis + rank } else { axis }).ok())
-        .collect()
+/// The transposes of a function that move elements.
+struct Transposes {
+    count: usize,
+    bytes: usize,
+    first: Option<String>,
 }
 
-fn is_identity(permutation: &[usize]) -> bool {
-    permutation.iter().enumerate().all(|(at, &axis)| at == axis)
-}
-
-/// Merges a transpose with the transpose that makes its operand, or removes one that moves nothing.
-fn merge_one(function: &mut Function) -> bool {
-    let links = Links::of(function);
-    for index in 0..function.operations.len() {
-        let operation = function.operations[index].clone();
-        let Some(outer) = permutation(function, &operation) else {
-            continue;
-        };
-        let Some(x) = operation.input("x") else { continue };
-        let mut patch = Patch::new("merge transposes");
-        if is_identity(&outer) {
-            remove(&mut patch, index, &operation, x);
-        } else {
-            let Some(at) = links.producer(x) else { continue };
-            let inner_operation = function.operations[at].clone();
-            let Some(inner) = permutation(function, &inner_operation) else {
-                continue;
-            };
-            let Some(source) = inner_operation.input("x") else {
-                continue;
-            };
-            let both: Vec<usize> = outer.iter().map(|&axis| inner[axis]).collect();
-            if is_identity(&both) {
-                remove(&mut patch, index, &operation, source);
-            } else {
-                let mut merged = transpose(function, source, &both, operation.outputs[0]);
-                merged.origin = origins(&[&inner_operation, &operation]);
-                patch.replace(index, merged);
-            }
-        }
-        patch.apply(function);
-        super::remove_dead_code::run(function);
-        return true;
-    }
-    false
-}
-
-fn remove(patch: &mut Patch, index: usize, operation: &Operation, value: ValueId) {
-    patch.remove(index);
-    patch.redirect(operation.outputs[0], value);
-}
-
-fn transpose(function: &mut Function, x: ValueId, permutation: &[usize], result: ValueId) -> Operation {
-    let axes: Vec<i32> = permutation.iter().map(|&axis| axis as i32).collect();
-    let perm = function.add_constant("perm", axes.as_slice());
-    Operation {
-        kind: "transpose".into(),
-        inputs: vec![("x".into(), x.into()), ("perm".into(), perm.into())],
-        outputs: vec![result],
-        origin: Vec::new(),
-    }
-}
-
-/// Elementwise operations of one tensor; their other parameters are numbers.
-const UNARY: &[&str] = &[
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "elu",
-    "clamped_relu",
-    "sigmoid",
-    "sigmoid_hard",
-    "silu",
-    "softplus",
-    "softsign",
-    "tanh",
-    "gelu",
-    "erf",
-    "exp",
-    "log",
-    "sqrt",
-    "rsqrt",
-    "inverse",
-    "abs",
-    "ceil",
-    "floor",
-    "round",
-    "sign",
-    "square",
-    "clip",
-    "cast",
-    "identity",
-    "thresholded_relu",
-    "linear_activation",
-    "scaled_tanh",
-    "logical_not",
-];
-
-/// Elementwise operations of two tensors.
-const BINARY: &[&str] = &["add", "sub", "mul", "real_div", "maximum", "minimum", "pow"];
-
-/// Moves one transpose past the operation that reads it.
-fn sink_one(function: &mut Function) -> bool {
-    for index in 0..function.operations.len() {
-        let operation = function.operations[index].clone();
-        let Some(moved) = sunk(function, &operation) else {
-            continue;
-        };
-        let mut patch = Patch::new("sink transpose");
-        patch.remove(index);
-        for new in moved {
-            patch.insert_before(index, new);
-        }
-        patch.apply(function);
-        super::remove_dead_code::run(function);
-        return true;
-    }
-    false
-}
-
-/// The operation on operands without transposes, and the transpose of its result; `None` if that cannot be.
-fn sunk(function: &mut Function, operation: &Operation) -> Option<[Operation; 2]> {
-    let main = match &*operation.kind {
-        "quantize" | "dequantize" => "input",
-        _ => "x",
+fn transposes(function: &Function) -> Transposes {
+    let mut found = Transposes {
+        count: 0,
+        bytes: 0,
+        first: None,
     };
-    let mut inner = operation.clone();
-    let kind: &str = &operation.kind;
-    let perm = if kind == "concat" {
-        let Arg::Many(values) = operation.arg("values")? else {
-            return None;
-        };
-        let perms: Vec<(ValueId, Vec<usize>)> = values
-            .iter()
-            .map(|&id| behind(function, id))
-            .collect::<Option<_>>()?;
-        let perm = perms.first()?.1.clone();
-        perms.iter().all(|(_, other)| *other == perm).then_some(())?;
-        inner.set_input("values", perms.into_iter().map(|(id, _)| id).collect::<Vec<_>>());
-        map_axis(function, &mut inner, "axis", &perm)?;
-        perm
-    } else if BINARY.contains(&kind) {
-        binary(function, &mut inner)?
-    } else {
-        let (source, perm) = behind(function, operation.input(main)?)?;
-        inner.set_input(main, source);
-        match kind {
-            "quantize" | "dequantize" => per_tensor(function, operation).then_some(())?,
-            "softmax" => map_axis(function, &mut inner, "axis", &perm)?,
-            "pad" => map_pad(function, &mut inner, &perm)?,
-            _ if kind.starts_with("reduce_") => map_reduction(function, &mut inner, &perm)?,
-            _ if UNARY.contains(&kind) => {}
-            _ => return None,
-        }
-        perm
-    };
-    let result = operation.outputs[0];
-    let Type::Tensor { dtype, shape } = function.ty(result).clone() else {
-        return None;
-    };
-    let mut before = vec![0usize; shape.len()];
-    for (at, &axis) in perm.iter().enumerate() {
-        before[axis] = shape[at];
-    }
-    let name = format!("{}_untransposed", function.value(result).name);
-    let middle = function.add_result(&name, Type::tensor(dtype, &before));
-    inner.outputs = vec![middle];
-    let mut outer = transpose(function, middle, &perm, result);
-    outer.origin.clone_from(&operation.origin);
-    Some([inner, outer])
-}
-
-/// The operand and permutation of the transpose that makes a value.
-fn behind(function: &Function, id: ValueId) -> Option<(ValueId, Vec<usize>)> {
-    let operation = function
+    for operation in function
         .operations
         .iter()
-        .find(|operation| operation.outputs.contains(&id))?;
-    Some((operation.input("x")?, permutation(function, operation)?))
-}
-
-/// Both operands transposed alike, or one transposed and the other a constant.
-fn binary(function: &mut Function, inner: &mut Operation) -> Option<Vec<usize>> {
-    let (x, y) = (inner.input("x")?, inner.input("y")?);
-    match (behind(function, x), behind(function, y)) {
-        (Some((a, perm)), Some((b, other))) if perm == other => {
-            inner.set_input("x", a);
-            inner.set_input("y", b);
-            Some(perm)
+        .filter(|operation| operation.kind == "transpose")
+    {
+        found.count += 1;
+        let perm = permutation(function, operation);
+        let shape = operation.input("x").and_then(|x| function.ty(x).shape());
+        if let (Some(perm), Some(shape)) = (perm, shape)
+            && moves_nothing(&perm, shape)
+        {
+            continue;
         }
-        (Some((a, perm)), None) => {
-            let constant = untransposed_constant(function, y, &perm)?;
-            inner.set_input("x", a);
-            inner.set_input("y", constant);
-            Some(perm)
-        }
-        (None, Some((b, perm))) => {
-            let constant = untransposed_constant(function, x, &perm)?;
-            inner.set_input("x", constant);
-            inner.set_input("y", b);
-            Some(perm)
-        }
-        _ => None,
+        let bytes: usize = operation.outputs.iter().map(|&id| function.ty(id).bytes()).sum();
+        found.bytes = found.bytes.saturating_add(bytes);
+        found.first.get_or_insert_with(|| operation.label().to_owned());
     }
+    found
 }
 
-/// A constant that broadcasts against the operand before the transpose as this one does after it.
-fn untransposed_constant(function: &mut Function, id: ValueId, perm: &[usize]) -> Option<ValueId> {
-    let tensor = function.const_tensor(id)?.clone();
-    if tensor.elems() == 1 && tensor.shape().len() <= perm.len() {
-        return Some(id);
-    }
-    let mut full = vec![1; perm.len().checked_sub(tensor.shape().len())?];
-    full.extend_from_slice(tensor.shape());
-    if tensor.dtype().is_packed() {
-        return None;
-    }
-    // Where the moved dimensions come from: position `perm[at]` before is position `at` after.
-    let mut before = vec![0usize; perm.len()];
-    let mut strides = vec![0usize; perm.len()];
-    let mut stride = 1;
-    for at in (0..perm.len()).rev() {
-        before[perm[at]] = full[at];
-        strides[perm[at]] = stride;
-        stride *= full[at];
-    }
-    let width = tensor.dtype().bits() / 8;
-    let mut bytes = Vec::with_capacity(tensor.bytes().len());
-    for index in 0..tensor.elems() {
-        let (mut rest, mut source) = (index, 0);
-        for axis in (0..before.len()).rev() {
-            source += rest % before[axis] * strides[axis];
-            rest /= before[axis];
-        }
-        bytes.extend_from_slice(&tensor.bytes()[source * width..(source + 1) * width]);
-    }
-    let moved = Tensor::from_bytes(tensor.dtype(), &before, &bytes).ok()?;
-    let name = function.value(id).name.clone();
-    Some(function.add_constant(&name, moved))
-}
-
-fn per_tensor(function: &Function, operation: &Operation) -> bool {
-    operation
-        .input("scale")
-        .is_some_and(|id| function.ty(id).elems() == 1)
-        && operation.input("axis").is_none()
-}
-
-fn axes_of(function: &Function, operation: &Operation, param: &str, rank: usize) -> Option<Vec<usize>> {
-    let axes = function.const_tensor(operation.input(param)?)?.to_i64()?;
-    axes.into_iter()
-        .map(|axis| {
-            usize::try_from(if axis < 0 { axis + rank as i64 } else { axis })
-                .ok()
-                .filter(|&axis| axis < rank)
-        })
-        .collect()
-}
-
-fn map_axis(function: &mut Function, inner: &mut Operation, param: &str, perm: &[usize]) -> Option<()> {
-    let &[axis] = axes_of(function, inner, param, perm.len())?.as_slice() else {
-        return None;
-    };
-    let id = function.add_constant(param, perm[axis] as i32);
-    inner.set_input(param, id);
-    Some(())
-}
-
-fn map_reduction(function: &mut Function, inner: &mut Operation, perm: &[usize]) -> Option<()> {
-    let keeps = inner
-        .input("keep_dims")
-        .and_then(|id| function.const_tensor(id))
-        .and_then(Tensor::to_i64);
-    if keeps != Some(vec![1]) {
-        return None;
-    }
-    if inner.input("axis").is_some() {
-        return map_axis(function, inner, "axis", perm);
-    }
-    let mut axes: Vec<i32> = axes_of(function, inner, "axes", perm.len())?
+/// True if the axes of more than one element keep their order. `shape` is that of the operand.
+fn moves_nothing(perm: &[usize], shape: &[usize]) -> bool {
+    let mut wide = perm
         .iter()
-        .map(|&axis| perm[axis] as i32)
-        .collect();
-    axes.sort_unstable();
-    let id = function.add_constant("axes", axes.as_slice());
-    inner.set_input("axes", id);
-    Some(())
+        .copied()
+        .filter(|&axis| shape.get(axis).is_some_and(|&dim| dim != 1));
+    let mut last = None;
+    wide.all(|axis| last.replace(axis).is_none_or(|before| before < axis))
 }
 
-fn map_pad(function: &mut Function, inner: &mut Operation, perm: &[usize]) -> Option<()> {
-    let pads = function.const_tensor(inner.input("pad")?)?.to_i64()?;
-    let rank = perm.len();
-    let mut full = vec![0; (2 * rank).checked_sub(pads.len())?];
-    full.extend(pads);
-    let mut moved = vec![0i32; 2 * rank];
-    for (at, &axis) in perm.iter().enumerate() {
-        for side in 0..2 {
-            moved[2 * axis + side] = i32::try_from(full[2 * at + side]).ok()?;
+/// A value that is another one through a permutation: axis `i` of it is axis `perm[i]` of `source`.
+#[derive(Clone, Debug)]
+struct Seen {
+    source: ValueId,
+    perm: Vec<usize>,
+    origin: Vec<String>,
+    /// Whether an operation that makes the value stands in the function.
+    written: bool,
+}
+
+struct Sweep<'a> {
+    function: &'a mut Function,
+    /// For each value of the original function, what it is seen as.
+    seen: Vec<Option<Seen>>,
+    operations: Vec<Operation>,
+    sunk: usize,
+}
+
+impl Sweep<'_> {
+    fn visit(&mut self, operation: Operation) {
+        if self.remember(&operation) {
+            return;
+        }
+        if let Some(sunk) = self.sink(&operation) {
+            self.sunk += 1;
+            self.place(&operation, sunk);
+            return;
+        }
+        let mut operation = operation;
+        for (_, arg) in &mut operation.inputs {
+            for id in arg.values_mut() {
+                *id = self.written(*id);
+            }
+        }
+        self.operations.push(operation);
+    }
+
+    /// What a value is seen as, unless it is itself.
+    fn behind(&self, id: ValueId) -> Option<&Seen> {
+        self.seen
+            .get(id.index())?
+            .as_ref()
+            .filter(|seen| !is_identity(&seen.perm))
+    }
+
+    /// Takes note of a transpose; false if the operation is none.
+    fn remember(&mut self, operation: &Operation) -> bool {
+        let (Some(outer), Some(x)) = (permutation(self.function, operation), operation.input("x")) else {
+            return false;
+        };
+        let mut seen = match self.seen.get(x.index()).cloned().flatten() {
+            Some(inner) => Seen {
+                source: inner.source,
+                perm: outer.iter().map(|&axis| inner.perm[axis]).collect(),
+                origin: inner.origin,
+                written: false,
+            },
+            None => Seen {
+                source: x,
+                perm: outer,
+                origin: Vec::new(),
+                written: false,
+            },
+        };
+        seen.origin.extend(operation.origin.iter().cloned());
+        self.see(operation.outputs[0], seen);
+        true
+    }
+
+    fn see(&mut self, id: ValueId, seen: Seen) {
+        if id.index() >= self.seen.len() {
+            self.seen.resize(id.index() + 1, None);
+        }
+        self.seen[id.index()] = Some(seen);
+    }
+
+    /// The value to read in place of `id`; writes its transpose if that has not been done.
+    fn written(&mut self, id: ValueId) -> ValueId {
+        let Some(Some(seen)) = self.seen.get_mut(id.index()) else {
+            return id;
+        };
+        if is_identity(&seen.perm) {
+            return seen.source;
+        }
+        if !std::mem::replace(&mut seen.written, true) {
+            let seen = seen.clone();
+            let operation = self.transpose(&seen, id);
+            self.operations.push(operation);
+        }
+        id
+    }
+
+    fn transpose(&mut self, seen: &Seen, result: ValueId) -> Operation {
+        let x = (seen.source.into(), "x".into());
+        let shape = self.function.ty(seen.source).shape().unwrap_or_default();
+        let still = moves_nothing(&seen.perm, shape);
+        let (kind, param, numbers) = if still {
+            let shape = self.function.ty(result).shape().unwrap_or_default().to_vec();
+            ("reshape", "shape", shape)
+        } else {
+            ("transpose", "perm", seen.perm.clone())
+        };
+        let constant = self.function.add_constant(param, ints(&numbers));
+        Operation {
+            kind: kind.into(),
+            inputs: vec![(x.1, x.0), (param.into(), constant.into())],
+            outputs: vec![result],
+            origin: seen.origin.clone(),
         }
     }
-    debug_assert_eq!(
-        function.const_tensor(inner.input("pad")?).map(Tensor::dtype),
-        Some(DType::Int32)
-    );
-    let id = function.add_constant("pad", moved.as_slice());
-    inner.set_input("pad", id);
-    Some(())
+
+    /// Puts the sunk operation where the original stood.
+    fn place(&mut self, original: &Operation, sunk: sink::Sunk) {
+        let mut operation = sunk.operation;
+        let result = original.outputs[0];
+        if is_identity(&sunk.perm) {
+            self.operations.push(operation);
+            return;
+        }
+        let name = format!("{}_untransposed", self.function.value(result).name);
+        let ty = sink::before(self.function.ty(result), &sunk.perm);
+        let source = self.function.add_result(&name, ty);
+        operation.outputs = vec![source];
+        self.operations.push(operation);
+        let seen = Seen {
+            source,
+            perm: sunk.perm,
+            origin: sunk.origin,
+            written: false,
+        };
+        self.see(result, seen);
+    }
+
+    fn finish(&mut self) {
+        for index in 0..self.function.outputs.len() {
+            let value = self.function.outputs[index].value;
+            self.function.outputs[index].value = self.written(value);
+        }
+        self.function.operations = std::mem::take(&mut self.operations);
+    }
 }

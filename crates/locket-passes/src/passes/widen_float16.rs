@@ -1,7 +1,10 @@
 //! Runs a float16 program in float32: values become fp32, weights stay fp16 in memory and are widened inside the kernels.
 //!
 //! The results are at least as exact as float16 arithmetic's: what rounding to fp16 after each operation would lose is
-//! kept. Casts between both types become nothing. Interfaces of fp16 keep their type, with casts at the edge.
+//! kept. Casts between both types become nothing. Interfaces of fp16 keep their type, with casts at the edge. A weight that
+//! is stored compressed keeps its type too; where an operation cannot take it so, a cast is put in between.
+
+use std::collections::BTreeMap;
 
 use half::f16;
 use locket_mil::{Function, Literal, Operation, Patch, Type, ValueId};
@@ -13,34 +16,32 @@ use crate::PassReport;
 /// Runs the pass.
 pub fn run(function: &mut Function) -> PassReport {
     let mut report = PassReport::default();
-    let narrow = |ty: &Type| ty.dtype() == Some(DType::Float16);
-    if !function
+    let results = function
         .operations
         .iter()
-        .flat_map(|op| &op.outputs)
-        .any(|&id| narrow(function.ty(id)))
-        && !function.inputs.iter().any(|&id| narrow(function.ty(id)))
+        .filter(|operation| !is_constexpr(operation))
+        .flat_map(|operation| &operation.outputs);
+    if !results
+        .chain(&function.inputs)
+        .any(|&id| is_narrow(function.ty(id)))
     {
         return report;
     }
-    widen_inputs(function);
-    let inputs = function.inputs.clone();
-    let outputs: Vec<Type> = function
+    let interface: Vec<Type> = function
         .outputs
         .iter()
         .map(|output| function.ty(output.value).clone())
         .collect();
-    for index in 0..function.operations.len() {
+    let edges = widen_inputs(function);
+    let mut wide = Wide::default();
+    for index in edges..function.operations.len() {
         let mut operation = function.operations[index].clone();
-        if operation.kind == "cast"
-            && operation.input("x").is_some_and(|x| inputs.contains(&x))
-            && edge(function, &operation)
-        {
+        if is_constexpr(&operation) {
             continue;
         }
-        widen_constants(function, &mut operation);
+        wide.operands(function, index, &mut operation);
         redirect_cast(function, &mut operation);
-        for &id in &operation.outputs.clone() {
+        for &id in &operation.outputs {
             if let Type::Tensor {
                 dtype: DType::Float16,
                 shape,
@@ -52,17 +53,18 @@ pub fn run(function: &mut Function) -> PassReport {
         }
         function.operations[index] = operation;
     }
+    wide.patch.apply(function);
     remove_casts(function);
-    narrow_outputs(function, &outputs);
+    narrow_outputs(function, &interface);
     report
 }
 
-/// True for the cast that [`widen_inputs`] put at the edge.
-fn edge(function: &Function, operation: &Operation) -> bool {
-    operation
-        .input("x")
-        .is_some_and(|x| function.ty(x).dtype() == Some(DType::Float16))
-        && function.ty(operation.outputs[0]).dtype() == Some(DType::Float32)
+fn is_narrow(ty: &Type) -> bool {
+    ty.dtype() == Some(DType::Float16)
+}
+
+fn is_constexpr(operation: &Operation) -> bool {
+    operation.kind.starts_with("constexpr_")
 }
 
 fn cast(function: &mut Function, x: ValueId, result: ValueId, dtype: DType) -> Operation {
@@ -75,7 +77,9 @@ fn cast(function: &mut Function, x: ValueId, result: ValueId, dtype: DType) -> O
     }
 }
 
-fn widen_inputs(function: &mut Function) {
+/// Puts a cast behind every fp16 input; they are the first operations. Returns how many.
+fn widen_inputs(function: &mut Function) -> usize {
+    let mut casts = Vec::new();
     let mut patch = Patch::new("widen_float16");
     for input in function.inputs.clone() {
         let Type::Tensor {
@@ -88,40 +92,64 @@ fn widen_inputs(function: &mut Function) {
         let name = format!("{}_fp32", function.value(input).name);
         let wide = function.add_result(&name, Type::tensor(DType::Float32, &shape));
         patch.redirect(input, wide);
-        patch.apply(function);
-        let operation = cast(function, input, wide, DType::Float32);
-        function.operations.insert(0, operation);
-        patch = Patch::new("widen_float16");
+        casts.push(cast(function, input, wide, DType::Float32));
     }
+    patch.apply(function);
+    let count = casts.len();
+    function.operations.splice(0..0, casts);
+    count
 }
 
-/// Constants that are weights stay narrow: their users widen them. Others become fp32.
-fn widen_constants(function: &mut Function, operation: &mut Operation) {
-    if operation.kind.starts_with("constexpr_") {
-        return;
-    }
-    let kept =
-        registry::find(&Node::new(function, operation)).map_or(&[][..], |operator| operator.kept_weights());
-    for (param, arg) in &mut operation.inputs {
-        if kept.contains(&&**param) {
-            continue;
-        }
-        for id in arg.values_mut() {
-            let Some(tensor) = function
-                .const_tensor(*id)
-                .filter(|tensor| tensor.dtype() == DType::Float16)
-            else {
+/// Wide forms of constants and compressed weights, each made once.
+#[derive(Default)]
+struct Wide {
+    known: BTreeMap<ValueId, ValueId>,
+    patch: Patch,
+}
+
+impl Wide {
+    /// Widens what the operation reads, except weights that it widens itself.
+    fn operands(&mut self, function: &mut Function, index: usize, operation: &mut Operation) {
+        let kept = registry::find(&Node::new(function, operation))
+            .map_or(&[][..], |operator| operator.kept_weights());
+        for (param, arg) in &mut operation.inputs {
+            if kept.contains(&&**param) {
                 continue;
-            };
-            let wide: Vec<f32> = tensor
-                .as_slice::<f16>()
-                .iter()
-                .map(|value| value.to_f32())
-                .collect();
-            let name = format!("{}_fp32", function.value(*id).name);
-            let wide = Tensor::from_slice(tensor.shape(), &wide).expect("as many elements as before");
-            *id = function.add_constant(&name, Literal::Tensor(wide));
+            }
+            for id in arg.values_mut() {
+                if is_narrow(function.ty(*id)) {
+                    *id = self.of(function, index, *id);
+                }
+            }
         }
+    }
+
+    fn of(&mut self, function: &mut Function, index: usize, id: ValueId) -> ValueId {
+        if let Some(&wide) = self.known.get(&id) {
+            return wide;
+        }
+        let name = format!("{}_fp32", function.value(id).name);
+        let wide = match function.const_tensor(id) {
+            Some(tensor) => {
+                let values: Vec<f32> = tensor
+                    .as_slice::<f16>()
+                    .iter()
+                    .map(|value| value.to_f32())
+                    .collect();
+                let tensor = Tensor::from_slice(tensor.shape(), &values).expect("as many elements as before");
+                function.add_constant(&name, Literal::Tensor(tensor))
+            }
+            // Results of operations are fp32 by now, so this is one of `constexpr_*`.
+            None => {
+                let shape = function.ty(id).shape().unwrap_or_default().to_vec();
+                let wide = function.add_result(&name, Type::tensor(DType::Float32, &shape));
+                let operation = cast(function, id, wide, DType::Float32);
+                self.patch.insert_before(index, operation);
+                wide
+            }
+        };
+        self.known.insert(id, wide);
+        wide
     }
 }
 
@@ -154,10 +182,10 @@ fn remove_casts(function: &mut Function) {
 
 fn narrow_outputs(function: &mut Function, types: &[Type]) {
     for (index, ty) in types.iter().enumerate() {
-        if ty.dtype() != Some(DType::Float16) {
+        let value = function.outputs[index].value;
+        if !is_narrow(ty) || is_narrow(function.ty(value)) {
             continue;
         }
-        let value = function.outputs[index].value;
         let name = format!("{}_fp16", function.value(value).name);
         let narrow = function.add_result(&name, ty.clone());
         let operation = cast(function, value, narrow, DType::Float16);

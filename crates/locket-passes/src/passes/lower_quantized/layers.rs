@@ -2,122 +2,75 @@
 
 use locket_mil::{Function, Operation, ValueId};
 use locket_ops::Weight;
-use locket_tensor::{DType, Tensor};
+use locket_tensor::Tensor;
 
-use super::{Chain, Grid, names, quantized};
-use crate::{PassReport, pattern::Links};
-
-/// Symmetric int8 codes with a scale for each output channel.
-struct Codes {
-    tensor: Tensor,
-    scale: Vec<f32>,
-}
-
-/// The int8 weight of a layer, if that is how it is stored.
-fn codes(function: &Function, layer: &Operation) -> Result<Codes, &'static str> {
-    let weight = layer
-        .input("weight")
-        .and_then(|id| Weight::of(function, id))
-        .ok_or("its weight is not constant")?;
-    let Weight::Compressed(node) = weight else {
-        return Err("its weight is not quantised");
-    };
-    let (data, zero) = match &*node.operation.kind {
-        "constexpr_affine_dequantize" => ("quantized_data", "zero_point"),
-        "constexpr_blockwise_shift_scale" => ("data", "offset"),
-        _ => return Err("its weight is compressed in another way"),
-    };
-    let stored = node.tensor(data).ok_or("its weight is compressed twice")?;
-    let zeros = node
-        .tensor(zero)
-        .map_or(Some(vec![0]), Tensor::to_i64)
-        .unwrap_or_default();
-    let zero = *zeros.first().ok_or("its zero point is not a number")?;
-    if zeros.iter().any(|&other| other != zero) {
-        return Err("the zero points of its weight differ");
-    }
-    let tensor = match (stored.dtype(), zero) {
-        (DType::Int8, 0) => stored.clone(),
-        (DType::UInt8, 128) => {
-            let codes: Vec<u8> = stored.as_slice::<u8>().iter().map(|code| code ^ 0x80).collect();
-            Tensor::from_codes(DType::Int8, stored.shape(), &codes).map_err(|_| "its weight is too large")?
-        }
-        _ => return Err("its weight is not symmetric int8"),
-    };
-    let channels = tensor.shape()[0];
-    let scale_tensor = node.tensor("scale").ok_or("its scale is not constant")?;
-    let scale = scale_tensor.to_f32().ok_or("its scale is not a number")?;
-    let along_outputs = node
-        .axis("axis", 0, tensor.shape().len())
-        .is_ok_and(|axis| axis == 0);
-    let scale = match scale.len() {
-        1 => vec![scale[0]; channels],
-        count if count == channels && along_outputs => scale,
-        _ => return Err("its scale is not one number for each output channel"),
-    };
-    Ok(Codes { tensor, scale })
-}
+use super::{Chain, Grid, Reason, quantized, set_code, set_ratio, set_result, weights};
+use crate::{
+    PassReport,
+    pattern::{Links, as_clamp, compose_clamps, origins},
+};
 
 /// Parameters that a layer of either kind hands on.
 const GEOMETRY: [&str; 5] = ["strides", "pad_type", "pad", "dilations", "groups"];
+
+/// Largest bias of an accumulator: sums of products stay below as much again, so that none overflows.
+const MAX_BIAS: f64 = (1 << 30) as f64;
+
+/// Most products in one sum: 2^30 over the largest product, 255 * 128.
+const MAX_PRODUCTS: usize = (1 << 30) / (255 * 128);
 
 /// The integer layer up to its output: `scale_y` is 1 for a float output.
 fn layer(
     function: &mut Function,
     source: &Operation,
-    x: ValueId,
-    grid: Grid,
+    (x, grid): (ValueId, Grid),
     scale_y: f32,
-) -> Result<Operation, &'static str> {
-    let Codes { tensor, scale } = codes(function, source)?;
-    let channels = tensor.shape()[0];
-    let bias = match source.input("bias") {
-        None => vec![0.0; channels],
-        Some(id) => Weight::of(function, id)
-            .and_then(|weight| weight.expand())
-            .and_then(|tensor| tensor.to_f32())
-            .ok_or("its bias is not constant")?,
-    };
-    let products: Vec<f64> = scale
-        .iter()
-        .map(|&scale| f64::from(grid.scale) * f64::from(scale))
-        .collect();
-    if products
-        .iter()
-        .any(|product| !product.is_finite() || *product <= 0.0)
-    {
-        return Err("a scale is zero or not finite");
+) -> Result<Operation, Reason> {
+    let codes = weights::of(function, source)?;
+    let channels = codes.scale.len();
+    if codes.codes.len() / channels.max(1) > MAX_PRODUCTS {
+        return Err("its sums could exceed 32 bits");
     }
-    // Saturating: a bias beyond the accumulator saturates the output as well.
-    let rounded: Vec<i32> = bias
-        .iter()
-        .zip(&products)
-        .map(|(&bias, product)| (f64::from(bias) / product).round_ties_even() as i32)
-        .collect();
-    let multiplier: Vec<f32> = products
-        .iter()
-        .map(|product| (product / f64::from(scale_y)) as f32)
-        .collect();
-    let weight = function.add_constant("weight_codes", tensor);
+    let bias = bias(function, source, channels)?;
+    let mut rounded = Vec::with_capacity(channels);
+    let mut multiplier = Vec::with_capacity(channels);
+    let run = (codes.codes.len() / channels.max(1)).max(1);
+    for (channel, row) in codes.codes.chunks(run).enumerate() {
+        let mut product = f64::from(grid.scale) * f64::from(codes.scale[channel]);
+        let value = f64::from(bias[channel]);
+        if (value / product).abs() > MAX_BIAS {
+            // Where all weights are 0 the scale is free: converters leave tiny ones there.
+            if row.iter().any(|&code| code != 0) {
+                return Err("its bias does not fit into 32 bits on the scale of its sums");
+            }
+            product = value.abs() / f64::from(1 << 24);
+        }
+        rounded.push((value / product).round_ties_even() as i32);
+        multiplier.push((product / f64::from(scale_y)) as f32);
+    }
+    if multiplier.iter().any(|number| !number.is_finite()) {
+        return Err("the scales of its operand, weight and result lie too far apart");
+    }
+    let weight = function.add_constant("weight_codes", codes.tensor()?);
     let bias = function.add_constant("bias_codes", Tensor::vector(&rounded));
     let multiplier = function.add_constant("multiplier", Tensor::vector(&multiplier));
-    let zero_point = function.add_constant("x_zero_point", i32::from(grid.zero_point));
+    let kind = if source.kind == "conv" {
+        "locket.conv_u8"
+    } else {
+        "locket.linear_u8"
+    };
     let mut operation = Operation {
-        kind: if source.kind == "conv" {
-            "locket.conv_u8".into()
-        } else {
-            "locket.linear_u8".into()
-        },
+        kind: kind.into(),
         inputs: vec![
             ("x".into(), x.into()),
             ("weight".into(), weight.into()),
             ("bias".into(), bias.into()),
-            ("x_zero_point".into(), zero_point.into()),
-            ("multiplier".into(), multiplier.into()),
         ],
         outputs: Vec::new(),
         origin: Vec::new(),
     };
+    set_code(function, &mut operation, "x_zero_point", grid.zero_point);
+    operation.set_input("multiplier", multiplier);
     for param in GEOMETRY {
         if let Some(arg) = source.arg(param) {
             operation.set_input(param, arg.clone());
@@ -126,14 +79,25 @@ fn layer(
     Ok(operation)
 }
 
-/// Binds what an integer output needs.
-fn set_output(function: &mut Function, operation: &mut Operation, grid: Grid, clamp: Option<[f32; 2]>) {
-    let [low, high] = grid.codes(clamp);
-    let numbers = [("y_zero_point", grid.zero_point), ("y_min", low), ("y_max", high)];
-    for (param, value) in numbers {
-        let id = function.add_constant(param, i32::from(value));
-        operation.set_input(param, id);
+fn bias(function: &Function, source: &Operation, channels: usize) -> Result<Vec<f32>, Reason> {
+    let Some(id) = source.input("bias") else {
+        return Ok(vec![0.0; channels]);
+    };
+    let values = Weight::of(function, id)
+        .and_then(|weight| weight.expand())
+        .and_then(|tensor| tensor.to_f32())
+        .filter(|values| values.len() == channels)
+        .ok_or("its bias is not constant")?;
+    if values.iter().all(|value| value.is_finite()) {
+        Ok(values)
+    } else {
+        Err("its bias is not finite")
     }
+}
+
+/// Binds what an integer output needs.
+fn set_output(function: &mut Function, operation: &mut Operation, chain: &Chain) {
+    set_result(function, operation, chain);
     let dtype = function.add_constant("output_dtype", "uint8");
     operation.set_input("output_dtype", dtype);
 }
@@ -143,61 +107,66 @@ pub(super) fn quantized_output(
     function: &mut Function,
     links: &Links,
     chain: &Chain,
-) -> Result<Operation, &'static str> {
-    let (x, grid) = operand(function, links, &chain.core)?;
-    let mut operation = layer(function, &chain.core, x, grid, chain.grid.scale)?;
-    set_output(function, &mut operation, chain.grid, chain.clamp);
+) -> Result<Vec<Operation>, Reason> {
+    let operand = operand(function, links, &chain.core)?;
+    let mut operation = layer(function, &chain.core, operand, chain.grid.scale)?;
+    set_output(function, &mut operation, chain);
     operation.outputs.clone_from(&chain.quantize.outputs);
-    operation.origin = names(chain, &[]);
-    Ok(operation)
+    operation.origin = chain.origins(&[]);
+    Ok(vec![operation])
 }
 
-/// A layer plus a quantised tensor, whose sum is quantised.
+/// A convolution plus a quantised tensor, whose sum is quantised.
 pub(super) fn with_residual(
     function: &mut Function,
     links: &Links,
     chain: &Chain,
     source: &Operation,
     (residual, residual_grid): (ValueId, Grid),
-) -> Result<Operation, &'static str> {
-    let (x, grid) = operand(function, links, source)?;
-    let mut operation = layer(function, source, x, grid, chain.grid.scale)?;
-    set_output(function, &mut operation, chain.grid, chain.clamp);
+) -> Result<Vec<Operation>, Reason> {
+    let operand = operand(function, links, source)?;
+    let mut operation = layer(function, source, operand, chain.grid.scale)?;
+    set_output(function, &mut operation, chain);
     operation.set_input("residual", residual);
-    let zero_point = function.add_constant("residual_zero_point", i32::from(residual_grid.zero_point));
-    operation.set_input("residual_zero_point", zero_point);
-    let ratio = (f64::from(residual_grid.scale) / f64::from(chain.grid.scale)) as f32;
-    let multiplier = function.add_constant("residual_multiplier", ratio);
-    operation.set_input("residual_multiplier", multiplier);
+    set_code(
+        function,
+        &mut operation,
+        "residual_zero_point",
+        residual_grid.zero_point,
+    );
+    set_ratio(
+        function,
+        &mut operation,
+        "residual_multiplier",
+        residual_grid,
+        chain.grid,
+    );
     operation.outputs.clone_from(&chain.quantize.outputs);
-    operation.origin = names(chain, &[source]);
-    Ok(operation)
+    operation.origin = chain.origins(&[source]);
+    Ok(vec![operation])
 }
 
-fn operand(function: &Function, links: &Links, layer: &Operation) -> Result<(ValueId, Grid), &'static str> {
+fn operand(function: &Function, links: &Links, layer: &Operation) -> Result<(ValueId, Grid), Reason> {
     let x = layer.input("x").ok_or("it has no operand")?;
     quantized(function, links, x).ok_or("its operand is not quantised per tensor to 8 bits")
 }
 
-/// A layer on integers whose result stays float, such as the last one before a softmax. One that feeds a `quantize` is left to that.
+/// A layer on integers whose result stays float, such as the last one before a softmax; with the clamp that follows it.
 pub(super) fn float_output(
     function: &mut Function,
     links: &Links,
     index: usize,
     report: &mut PassReport,
-) -> Option<Operation> {
+) -> Option<Vec<Operation>> {
     let source = function.operations[index].clone();
-    let (x, grid) = operand(function, links, &source).ok()?;
-    if leads_to_quantize(function, links, source.outputs[0]) {
-        return None;
-    }
-    match layer(function, &source, x, grid, 1.0) {
+    let operand = operand(function, links, &source).ok()?;
+    match layer(function, &source, operand, 1.0) {
         Ok(mut operation) => {
             let dtype = function.add_constant("output_dtype", "fp32");
             operation.set_input("output_dtype", dtype);
             operation.outputs.clone_from(&source.outputs);
             operation.origin.clone_from(&source.origin);
-            Some(operation)
+            Some(vec![operation])
         }
         Err(reason) => {
             report.skip(source.label(), format!("stays float: {reason}"));
@@ -206,22 +175,43 @@ pub(super) fn float_output(
     }
 }
 
-/// True if the value's only way on is into a `quantize`, through an activation or a sum with a quantised tensor.
-fn leads_to_quantize(function: &Function, links: &Links, id: ValueId) -> bool {
-    let Some(user) = links.only_user(id) else {
-        return false;
-    };
-    let operation = &function.operations[user];
-    match &*operation.kind {
-        "quantize" => true,
-        "add" => {
-            let other = operation.input_values().find(|&other| other != id);
-            other.is_some_and(|other| quantized(function, links, other).is_some())
-                && leads_to_quantize(function, links, operation.outputs[0])
+/// Gives integer layers with a float result the clamp that alone reads it. Returns how many.
+pub(super) fn take_clamps(function: &mut Function) -> usize {
+    let mut changes = 0;
+    for index in 0.. {
+        let Some(source) = function.operations.get(index).cloned() else {
+            break;
+        };
+        let integer = matches!(&*source.kind, "locket.conv_u8" | "locket.linear_u8");
+        if !integer || function.ty(source.outputs[0]).dtype() != Some(locket_tensor::DType::Float32) {
+            continue;
         }
-        _ => {
-            crate::pattern::as_clamp(function, operation).is_some()
-                && leads_to_quantize(function, links, operation.outputs[0])
+        let links = Links::of(function);
+        let (mut clamp, mut taken) = (None, Vec::new());
+        let mut value = source.outputs[0];
+        while let Some(user) = links.only_user(value)
+            && let Some(bounds) = as_clamp(function, &function.operations[user])
+        {
+            clamp = Some(clamp.map_or(bounds, |inner| compose_clamps(inner, bounds)));
+            value = function.operations[user].outputs[0];
+            taken.push(user);
         }
+        let Some(bounds) = clamp else { continue };
+        let mut operation = source.clone();
+        for (param, bound) in ["clamp_min", "clamp_max"].into_iter().zip(bounds) {
+            if bound.is_finite() {
+                let id = function.add_constant(param, bound);
+                operation.set_input(param, id);
+            }
+        }
+        operation.outputs = vec![value];
+        let clamps = taken.iter().map(|&at| &function.operations[at]);
+        operation.origin = origins(std::iter::once(&source).chain(clamps));
+        let mut patch = locket_mil::Patch::new("take_clamps");
+        patch.replace(index, operation);
+        taken.iter().for_each(|&at| patch.remove(at));
+        patch.apply(function);
+        changes += 1;
     }
+    changes
 }

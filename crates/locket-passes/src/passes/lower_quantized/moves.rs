@@ -1,12 +1,13 @@
-//! Operations that only move or compare elements: they run on codes as they are, if the grid does not change.
+//! Operations that only move or compare elements: they run on codes as they are. Where the grid changes, a table follows or precedes.
 
-use locket_mil::{Arg, Function, Operation, ValueId};
+use locket_mil::{Arg, Function, Operation, Patch, Type, ValueId};
+use locket_tensor::{DType, Tensor};
 
-use super::{Chain, Grid, names, quantized};
-use crate::pattern::Links;
+use super::{Chain, Grid, Reason, codes_like, quantized, tables};
+use crate::pattern::{Links, scalar};
 
-/// Operations that give back some of their operand's elements, each at least once or never.
-const MOVES: &[&str] = &[
+/// Operations that give back some of the elements of `x`.
+pub(super) const MOVES: &[&str] = &[
     "reshape",
     "transpose",
     "squeeze",
@@ -20,47 +21,165 @@ const MOVES: &[&str] = &[
     "depth_to_space",
     "space_to_depth",
     "pixel_shuffle",
+    "pixel_unshuffle",
     "upsample_nearest_neighbor",
 ];
 
-/// The operation on codes.
-pub(super) fn moved(
-    function: &mut Function,
-    links: &Links,
-    chain: &Chain,
-) -> Result<Operation, &'static str> {
+/// The chain on codes.
+pub(super) fn moved(function: &mut Function, links: &Links, chain: &Chain) -> Result<Vec<Operation>, Reason> {
+    match &*chain.core.kind {
+        "concat" => concat(function, links, chain),
+        "pad" => pad(function, links, chain),
+        "max_pool" => one(function, links, chain, "locket.max_pool"),
+        kind if MOVES.contains(&kind) => one(function, links, chain, kind),
+        _ => Err("no integer form of this operator is known"),
+    }
+}
+
+const NO_CODES: Reason = "an operand is not quantised per tensor to 8 bits";
+
+/// One operand: the operation on its codes, then the step to the result's grid, because there may be fewer elements by then.
+fn one(function: &mut Function, links: &Links, chain: &Chain, kind: &str) -> Result<Vec<Operation>, Reason> {
+    let source = chain.core.input("x").and_then(|x| quantized(function, links, x));
+    let (codes, grid) = source.ok_or(NO_CODES)?;
+    let result = chain.quantize.outputs[0];
     let mut operation = chain.core.clone();
-    let kind: &str = &chain.core.kind;
-    if chain.clamp.is_some() && chain.grid.codes(chain.clamp) != [0, 255] {
+    operation.kind = kind.into();
+    operation.set_input("x", codes);
+    operation.origin = chain.origins(&[]);
+    operation.outputs = vec![result];
+    let mut operations = Vec::new();
+    if grid == chain.grid && chain.grid.codes(chain.clamp) == [0, 255] {
+        operations.push(operation);
+    } else {
+        let name = format!("{}_before", function.value(result).name);
+        let between = codes_like(function, &name, result);
+        operation.outputs = vec![between];
+        operations.push(operation);
+        operations.push(tables::regrid_into(
+            function,
+            (between, grid),
+            chain.grid,
+            chain.clamp,
+            result,
+        ));
+    }
+    Ok(operations)
+}
+
+/// Each operand is put on the result's grid, then all are joined.
+fn concat(function: &mut Function, links: &Links, chain: &Chain) -> Result<Vec<Operation>, Reason> {
+    let Some(Arg::Many(values)) = chain.core.arg("values") else {
+        return Err("it has no operands");
+    };
+    if chain.grid.codes(chain.clamp) != [0, 255] {
         return Err("its clamp would need a step of its own");
     }
-    let same = |(codes, grid): (ValueId, Grid)| (grid == chain.grid).then_some(codes);
-    let reason = "its operand has another scale or zero point than its result";
-    match kind {
-        "concat" => {
-            let Some(Arg::Many(values)) = chain.core.arg("values") else {
-                return Err("it has no operands");
-            };
-            let codes: Option<Vec<ValueId>> = values
-                .iter()
-                .map(|&id| quantized(function, links, id).and_then(same))
-                .collect();
-            operation.set_input("values", codes.ok_or(reason)?);
-        }
-        "max_pool" => {
-            let x = chain.core.input("x").ok_or("it has no operand")?;
-            let codes = quantized(function, links, x).and_then(same).ok_or(reason)?;
-            operation.kind = "locket.max_pool".into();
-            operation.set_input("x", codes);
-        }
-        _ if MOVES.contains(&kind) => {
-            let x = chain.core.input("x").ok_or("it has no operand")?;
-            let codes = quantized(function, links, x).and_then(same).ok_or(reason)?;
-            operation.set_input("x", codes);
-        }
-        _ => return Err("no integer form of this operator is known"),
-    }
+    let sources: Vec<(ValueId, Grid)> = values
+        .iter()
+        .map(|&id| quantized(function, links, id))
+        .collect::<Option<_>>()
+        .ok_or(NO_CODES)?;
+    let mut operations = Vec::new();
+    let codes: Vec<ValueId> = sources
+        .into_iter()
+        .map(|source| tables::regrid(function, source, chain.grid, &mut operations))
+        .collect();
+    let mut operation = chain.core.clone();
+    operation.set_input("values", codes);
     operation.outputs.clone_from(&chain.quantize.outputs);
-    operation.origin = names(chain, &[]);
-    Ok(operation)
+    operations.push(operation);
+    Ok(operations)
+}
+
+/// The operand is put on the result's grid, on which the border has a code.
+fn pad(function: &mut Function, links: &Links, chain: &Chain) -> Result<Vec<Operation>, Reason> {
+    if chain.grid.codes(chain.clamp) != [0, 255] {
+        return Err("its clamp would need a step of its own");
+    }
+    let core = &chain.core;
+    let source = core.input("x").and_then(|x| quantized(function, links, x));
+    let border = match core.input("constant_val") {
+        None => Some(0.0),
+        Some(id) => scalar(function, id),
+    };
+    let (source, border) = source.zip(border).ok_or(NO_CODES)?;
+    let mut operations = Vec::new();
+    let codes = tables::regrid(function, source, chain.grid, &mut operations);
+    let mut operation = core.clone();
+    operation.set_input("x", codes);
+    let border = function.add_constant("constant_val", f32::from(chain.grid.code(border)));
+    operation.set_input("constant_val", border);
+    operation.outputs.clone_from(&chain.quantize.outputs);
+    operation.origin = chain.origins(&[]);
+    operations.push(operation);
+    Ok(operations)
+}
+
+/// Moves a `dequantize` past the operations that move its result and are not quantised again, so that the layers behind them
+/// find codes. Returns how many.
+pub(super) fn before_dequantize(function: &mut Function) -> usize {
+    let mut changes = 0;
+    for index in 0.. {
+        let Some(operation) = function.operations.get(index).cloned() else {
+            break;
+        };
+        let kind: &str = &operation.kind;
+        if !MOVES.contains(&kind) && kind != "max_pool" {
+            continue;
+        }
+        let links = Links::of(function);
+        let (&[result], Some(x)) = (operation.outputs.as_slice(), operation.input("x")) else {
+            continue;
+        };
+        let again = links
+            .only_user(result)
+            .is_some_and(|user| function.operations[user].kind == "quantize");
+        let source = quantized(function, &links, x).filter(|_| !again);
+        let Some(((codes, _), dequantize)) = source.zip(links.made_by(function, x, "dequantize").cloned())
+        else {
+            continue;
+        };
+        let name = format!("{}_codes", function.value(result).name);
+        let moved = codes_like(function, &name, result);
+        let mut inner = operation.clone();
+        if kind == "max_pool" {
+            inner.kind = "locket.max_pool".into();
+        }
+        inner.set_input("x", codes);
+        inner.outputs = vec![moved];
+        let mut outer = dequantize;
+        outer.set_input("input", moved);
+        outer.outputs = vec![result];
+        let mut patch = Patch::new("before_dequantize");
+        patch.replace(index, inner);
+        patch.insert_before(index, outer);
+        patch.apply(function);
+        changes += 1;
+    }
+    changes
+}
+
+/// Operations on int8 codes that mean the same on uint8 codes that stand 128 higher.
+pub(super) fn is_sign_free(function: &Function, operation: &Operation) -> bool {
+    let kind: &str = &operation.kind;
+    let constants_are_parameters = operation.inputs.iter().all(|(param, arg)| match arg {
+        Arg::Many(values) => values.iter().all(|&id| function.literal(id).is_none()),
+        Arg::One(id) => param == "x" || function.literal(*id).is_some(),
+    });
+    constants_are_parameters && (MOVES.contains(&kind) || kind == "concat")
+}
+
+/// The type of a value with uint8 for int8.
+pub(super) fn unsigned(ty: &Type) -> Type {
+    Type::tensor(DType::UInt8, ty.shape().unwrap_or_default())
+}
+
+/// A zero point that stands 128 higher, as a uint8.
+pub(super) fn shifted_zero_point(zero_point: Option<&Tensor>) -> Option<u8> {
+    let value = match zero_point {
+        None => 0,
+        Some(tensor) => *tensor.to_i64()?.first().filter(|_| tensor.elems() == 1)?,
+    };
+    u8::try_from(value.checked_add(128)?).ok()
 }

@@ -1,0 +1,161 @@
+//! Removes clamps (`relu`, `relu6`, `clip`) that change nothing: the values before them already keep the bounds, or every reader is a
+//! `quantize` whose grid ends no later than they do.
+//!
+//! Bounds are known of results of clamps, `sigmoid`, `softmax` and `dequantize`, and pass through operations that only move or compare
+//! elements.
+
+use locket_mil::{Function, Operation, Patch, ValueId};
+use locket_ops::Node;
+use locket_tensor::{DType, Tensor};
+
+use crate::{
+    PassReport,
+    pattern::{Links, as_clamp, compose_clamps, scalar},
+};
+
+/// Runs the pass: once more after each round that removed something, because that may bare an earlier clamp.
+pub fn run(function: &mut Function) -> PassReport {
+    let mut report = PassReport::default();
+    loop {
+        let removed = remove_once(function);
+        report.changes += removed;
+        if removed == 0 {
+            return report;
+        }
+    }
+}
+
+fn remove_once(function: &mut Function) -> usize {
+    let mut removed = 0;
+    let mut patch = Patch::new("remove_clamps");
+    let links = Links::of(function);
+    let mut bounds = vec![[f32::NEG_INFINITY, f32::INFINITY]; function.values().len()];
+    for (index, operation) in function.operations.iter().enumerate() {
+        let &[result] = operation.outputs.as_slice() else {
+            continue;
+        };
+        bounds[result.index()] = bounds_of(function, operation, &bounds);
+        let (Some([low, high]), Some(x)) = (as_clamp(function, operation), operation.input("x")) else {
+            continue;
+        };
+        let before = bounds[x.index()];
+        let kept = before[0] >= low && before[1] <= high;
+        if kept || read_by_narrower_grids(function, &links, result, [low, high]) {
+            // Readers of the result now read what may exceed the bounds, and saturate it themselves.
+            bounds[result.index()] = before;
+            patch.remove(index);
+            patch.redirect(result, x);
+            removed += 1;
+        }
+    }
+    patch.apply(function);
+    removed
+}
+
+/// Operations whose results are some of the elements of `x`.
+const MOVES: &[&str] = &[
+    "reshape",
+    "transpose",
+    "squeeze",
+    "expand_dims",
+    "flatten2d",
+    "slice_by_index",
+    "slice_by_size",
+    "identity",
+    "max_pool",
+];
+
+fn bounds_of(function: &Function, operation: &Operation, bounds: &[[f32; 2]]) -> [f32; 2] {
+    let of = |id: ValueId| bounds[id.index()];
+    let unknown = [f32::NEG_INFINITY, f32::INFINITY];
+    let Some(x) = operation.input(if operation.kind == "dequantize" {
+        "input"
+    } else {
+        "x"
+    }) else {
+        return match &*operation.kind {
+            "concat" => operation
+                .input_values()
+                .filter(|&id| function.literal(id).is_none())
+                .map(of)
+                .reduce(union)
+                .filter(|_| {
+                    operation
+                        .arg("values")
+                        .is_some_and(|arg| all_computed(function, arg.values()))
+                })
+                .unwrap_or(unknown),
+            _ => unknown,
+        };
+    };
+    match &*operation.kind {
+        "sigmoid" | "softmax" | "sigmoid_hard" => [0.0, 1.0],
+        "dequantize" => grid(function, operation, function.ty(x).dtype()).map_or(unknown, Grid::reals),
+        "reduce_max" | "reduce_min" => of(x),
+        kind if MOVES.contains(&kind) => of(x),
+        _ => as_clamp(function, operation).map_or(unknown, |clamp| compose_clamps(of(x), clamp)),
+    }
+}
+
+fn all_computed(function: &Function, values: &[ValueId]) -> bool {
+    values.iter().all(|&id| function.literal(id).is_none())
+}
+
+fn union(a: [f32; 2], b: [f32; 2]) -> [f32; 2] {
+    [a[0].min(b[0]), a[1].max(b[1])]
+}
+
+/// A per-tensor grid of 8-bit codes.
+#[derive(Clone, Copy)]
+struct Grid {
+    scale: f32,
+    zero_point: f32,
+    codes: [f32; 2],
+}
+
+impl Grid {
+    /// The code of a number, as `quantize` rounds and cuts it.
+    fn code(self, value: f32) -> f32 {
+        ((value / self.scale).round_ties_even() + self.zero_point).clamp(self.codes[0], self.codes[1])
+    }
+
+    /// The least and the greatest number on the grid.
+    fn reals(self) -> [f32; 2] {
+        self.codes.map(|code| self.scale * (code - self.zero_point))
+    }
+}
+
+fn grid(function: &Function, operation: &Operation, codes: Option<DType>) -> Option<Grid> {
+    let (low, high) = codes
+        .filter(|dtype| matches!(dtype, DType::Int8 | DType::UInt8))?
+        .int_range()?;
+    let scale =
+        scalar(function, operation.input("scale")?).filter(|scale| scale.is_finite() && *scale > 0.0)?;
+    let zero_point = match operation.input("zero_point") {
+        None => 0,
+        Some(id) => *function.const_tensor(id).and_then(Tensor::to_i64)?.first()?,
+    };
+    Some(Grid {
+        scale,
+        zero_point: zero_point as f32,
+        codes: [low as f32, high as f32],
+    })
+}
+
+/// True if the value is only read by `quantize`s for which everything beyond the bounds is the last code anyway.
+fn read_by_narrower_grids(function: &Function, links: &Links, id: ValueId, [low, high]: [f32; 2]) -> bool {
+    let users = links.users(id);
+    !users.is_empty()
+        && !links.is_output(id)
+        && users.iter().all(|&user| {
+            let operation = &function.operations[user];
+            let codes = Node::new(function, operation)
+                .output_ty(0)
+                .ok()
+                .map(|(dtype, _)| dtype);
+            operation.kind == "quantize"
+                && operation.input("axis").is_none()
+                && grid(function, operation, codes)
+                    .is_some_and(|grid| [grid.code(low), grid.code(high)] == grid.codes)
+        })
+}

@@ -1,0 +1,6 @@
+//! Tests of the passes: each alone on text files, all together on random graphs and on real models, and the lints.
+
+mod files;
+mod kit;
+mod random;
+mod values;
