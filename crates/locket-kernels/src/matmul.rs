@@ -165,15 +165,14 @@ impl Kernel for Run<'_> {
             for index in 0..matmul.panels.count() {
                 let panel = matmul.panels.panel(index);
                 for_each_tile(block.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
-                    let pixels = &mut pixels[..count];
-                    places.fill(first, 0, pixels);
+                    let place = places.tile(first, count, 0, &mut pixels);
                     let mut tile = TileF32 {
                         taps: Taps {
                             input: a,
                             padding: &[],
                             run: depth,
-                            pixels,
-                            offsets: places.offsets(),
+                            rows: count,
+                            place,
                         },
                         panel: &packed[panel.start * depth..][..panel.width * depth],
                         bias: &matmul.zeros[..panel.width],

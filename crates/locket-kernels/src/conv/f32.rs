@@ -323,8 +323,12 @@ impl Run<'_> {
         let (_, run) = conv.path.runs(geometry);
         let mut pixels = [Pixel::default(); MAX_TILE_ROWS];
         for_each_tile(range.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
-            let pixels = &mut pixels[..count];
-            places.fill(first, panel.group * geometry.group_in_channels(), pixels);
+            let place = places.tile(
+                first,
+                count,
+                panel.group * geometry.group_in_channels(),
+                &mut pixels,
+            );
             let row = output_row + first - range.start;
             let output = row * geometry.output_stride + geometry.output_offset + panel.first - self.column;
             let mut tile = TileF32 {
@@ -332,8 +336,8 @@ impl Run<'_> {
                     input,
                     padding: &conv.padding,
                     run,
-                    pixels,
-                    offsets: places.offsets(),
+                    rows: count,
+                    place,
                 },
                 panel: weights,
                 bias: &conv.bias.as_slice()[panel.start..][..panel.width],

@@ -25,38 +25,64 @@ pub(crate) struct Taps<'a, T> {
     pub(crate) padding: &'a [T],
     /// Elements under one tap.
     pub(crate) run: usize,
-    pub(crate) pixels: &'a [Pixel],
-    pub(crate) offsets: Offsets<'a>,
+    /// Pixels.
+    pub(crate) rows: usize,
+    pub(crate) place: Place<'a>,
 }
 
-/// The parts of tap offsets that [`Pixel`] points into.
+/// Where the pixels of one tile read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Offsets<'a> {
-    vertical: &'a [u32],
-    horizontal: &'a [u32],
-    kernel: [usize; 2],
+pub(crate) enum Place<'a> {
+    /// At `start`, `stride` elements apart, moved on by the vertical parts; never outside.
+    Strided {
+        start: usize,
+        stride: usize,
+        vertical: &'a [u32],
+    },
+    /// By the table.
+    Table {
+        pixels: &'a [Pixel],
+        table: &'a TapTable,
+    },
 }
 
 impl<'a, T: Copy> Taps<'a, T> {
     /// Gathers the runs of all pixels under tap `(y, x)`.
     #[inline(always)]
     pub(super) fn gather<const ROWS: usize>(&self, y: usize, x: usize, runs: &mut Runs<'a, T, ROWS>) {
-        for (row, pixel) in self.pixels.iter().enumerate() {
-            let vertical = self.offsets.vertical[pixel.vertical as usize + y];
-            let offset = vertical + self.offsets.horizontal[pixel.horizontal as usize + x];
-            let run = if offset >= OUTSIDE {
-                self.padding
-            } else {
-                &self.input[pixel.base + offset as usize..]
-            };
-            runs.set(row, run);
+        match self.place {
+            Place::Strided {
+                start,
+                stride,
+                vertical,
+            } => {
+                runs.set_strided(&self.input[start + vertical[y] as usize..], stride);
+            }
+            Place::Table { pixels, table } => {
+                assert_eq!(pixels.len(), ROWS, "one place for each row");
+                for row in 0..ROWS {
+                    let pixel = &pixels[row];
+                    let vertical = table.vertical()[pixel.vertical as usize + y];
+                    let offset = vertical + table.horizontal()[pixel.horizontal as usize + x];
+                    let is_outside = offset >= OUTSIDE;
+                    let run = if is_outside {
+                        self.padding
+                    } else {
+                        &self.input[pixel.base + offset as usize..]
+                    };
+                    runs.set(row, run);
+                }
+            }
         }
     }
 
     /// Returns the taps: kernel rows and columns.
     #[inline(always)]
     pub(super) fn kernel(&self) -> [usize; 2] {
-        self.offsets.kernel
+        match self.place {
+            Place::Strided { vertical, .. } => [vertical.len(), 1],
+            Place::Table { table, .. } => table.kernel(),
+        }
     }
 }
 
@@ -83,37 +109,24 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Returns what the pixels point into.
-    pub(crate) fn offsets(&self) -> Offsets<'a> {
-        match *self {
-            Self::Strided { vertical, .. } => Offsets {
-                vertical,
-                horizontal: &[0],
-                kernel: [vertical.len(), 1],
-            },
-            Self::Table { table, .. } => Offsets {
-                vertical: table.vertical(),
-                horizontal: table.horizontal(),
-                kernel: table.kernel(),
-            },
-        }
-    }
-
-    /// Describes the pixels from `first` on, the input moved on by `offset` elements.
+    /// Returns the place of a tile of `count` pixels from `first` on, the input moved on by `offset` elements.
     #[inline]
-    pub(crate) fn fill(&self, first: usize, offset: usize, pixels: &mut [Pixel]) {
+    pub(crate) fn tile<'p>(
+        &self,
+        first: usize,
+        count: usize,
+        offset: usize,
+        pixels: &'p mut [Pixel; MAX_TILE_ROWS],
+    ) -> Place<'p>
+    where
+        'a: 'p,
+    {
         match *self {
-            Self::Strided { stride, .. } => {
-                let mut base = first * stride + offset;
-                for pixel in pixels {
-                    *pixel = Pixel {
-                        base,
-                        vertical: 0,
-                        horizontal: 0,
-                    };
-                    base += stride;
-                }
-            }
+            Self::Strided { stride, vertical } => Place::Strided {
+                start: first * stride + offset,
+                stride,
+                vertical,
+            },
             Self::Table {
                 table,
                 output: [out_height, out_width],
@@ -123,7 +136,8 @@ impl<'a> Places<'a> {
                 let mut y = first / out_width % out_height;
                 let mut base = first / out_width / out_height * image + offset;
                 let [height, width] = table.kernel();
-                for pixel in pixels {
+                let pixels = &mut pixels[..count];
+                for pixel in &mut *pixels {
                     // Both are indices into tables whose lengths `TapTable` keeps below 2³².
                     *pixel = Pixel {
                         base,
@@ -138,6 +152,7 @@ impl<'a> Places<'a> {
                         (y, base) = (0, base + image);
                     }
                 }
+                Place::Table { pixels, table }
             }
         }
     }

@@ -30,7 +30,7 @@ pub(crate) struct TileF32<'a> {
 /// Runs a tile that is `vectors` registers wide.
 #[inline]
 pub(crate) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: &mut TileF32<'_>) {
-    crate::conv::tile_f32::select!(S, simd, vectors, tile.taps.pixels.len(), tile_entry, tile);
+    crate::conv::tile_f32::select!(S, simd, vectors, tile.taps.rows, tile_entry, tile);
 }
 
 /// Calls `$entry::<S, ROWS, VECTORS>` for run-time rows and vectors that [`Simd::MAX_ROWS`] allows.
@@ -67,7 +67,7 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
     let bias = load::<S, VECTORS>(simd, tile.bias);
     let mut acc = [bias; ROWS];
     let [height, width] = tile.taps.kernel();
-    assert_eq!(tile.taps.pixels.len(), ROWS, "the tile was chosen by its pixels");
+    assert_eq!(tile.taps.rows, ROWS, "the tile was chosen by its pixels");
     let mut runs = Runs::<_, ROWS>::empty(tile.taps.run);
     let mut panel = tile.panel;
     for y in 0..height {

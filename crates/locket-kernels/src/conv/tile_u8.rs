@@ -72,6 +72,12 @@ impl Requantize {
 }
 
 impl Requantize {
+    /// The same without the clamp, for values within ±2³⁰ that are bounded afterwards.
+    #[inline(always)]
+    pub(crate) fn apply_in_range<S: Simd>(self, simd: S, value: S::F32) -> S::I32 {
+        simd.add_i32(simd.round(value), simd.splat_i32(self.zero_point))
+    }
+
     /// The same for one value; NaN counts as zero, as it does in a cast.
     #[inline(always)]
     pub(crate) fn apply_lane(self, value: f32) -> u8 {
@@ -103,7 +109,7 @@ pub(super) struct ResidualTile<'a> {
 /// Runs a tile that is `vectors` registers wide.
 #[inline]
 pub(super) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: &mut TileU8<'_>) {
-    select!(S, simd, vectors, tile.taps.pixels.len(), tile_entry, tile);
+    select!(S, simd, vectors, tile.taps.rows, tile_entry, tile);
 }
 
 fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &mut TileU8<'_>) {
@@ -121,7 +127,7 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
     }
     let mut acc = [bias; ROWS];
     let [height, width] = tile.taps.kernel();
-    assert_eq!(tile.taps.pixels.len(), ROWS, "the tile was chosen by its pixels");
+    assert_eq!(tile.taps.rows, ROWS, "the tile was chosen by its pixels");
     let mut runs = Runs::<_, ROWS>::empty(tile.taps.run);
     let mut panel = tile.panel;
     for y in 0..height {

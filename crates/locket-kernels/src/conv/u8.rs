@@ -444,8 +444,12 @@ impl Run<'_> {
         let weights = &conv.weights.as_slice()[panel.start * depth..][..panel.width * depth];
         let mut pixels = [Pixel::default(); MAX_TILE_ROWS];
         for_each_tile(range.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
-            let pixels = &mut pixels[..count];
-            places.fill(first, panel.group * geometry.group_in_channels(), pixels);
+            let place = places.tile(
+                first,
+                count,
+                panel.group * geometry.group_in_channels(),
+                &mut pixels,
+            );
             let row = output_row + first - range.start;
             let output = row * geometry.output_stride + geometry.output_offset + panel.first - self.column;
             let mut tile = TileU8 {
@@ -453,8 +457,8 @@ impl Run<'_> {
                     input,
                     padding: &conv.padding,
                     run,
-                    pixels,
-                    offsets: places.offsets(),
+                    rows: count,
+                    place,
                 },
                 panel: cast_slice(weights),
                 bias: &conv.bias.as_slice()[panel.start..][..panel.width],

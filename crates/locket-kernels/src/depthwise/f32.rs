@@ -120,7 +120,7 @@ impl Kernel for Run<'_> {
             output: self.output,
             clamp: depthwise.clamp,
         };
-        run_rows(simd, &depthwise.geometry, self.rows, &mut element);
+        run_rows(simd, &depthwise.geometry, self.rows, false, &mut element);
     }
 }
 
@@ -153,7 +153,7 @@ impl<S: Simd> Element<S> for Floats<'_> {
 
     #[inline(always)]
     fn finish(&mut self, simd: S, acc: S::F32, _channel: usize, at: usize, count: usize) {
-        let [low, high] = self.clamp.map(|bound| simd.splat_f32(bound));
+        let (low, high) = (simd.splat_f32(self.clamp[0]), simd.splat_f32(self.clamp[1]));
         let value = simd.min_f32(high, simd.max_f32(low, acc));
         if count == S::LANES {
             simd.store_f32(&mut self.output[at..], value);

@@ -6,9 +6,9 @@
 //! image are skipped. Kernels 3 and 5 wide with stride 1 and 2 are compiled with these as constants.
 
 mod f32;
+mod quads;
 mod u8;
 
-use core::array::from_fn;
 use core::ops::Range;
 
 pub use self::f32::DepthwiseF32;
@@ -65,17 +65,38 @@ impl Line {
     }
 }
 
-/// Runs the output pixels `rows`; `element` writes to a slice that holds exactly these.
+/// Returns the lines that the output pixels `rows` lie on, with the columns to compute in each; output elements are counted from the
+/// first of these pixels.
 #[inline(always)]
-fn run_rows<S: Simd, E: Element<S>>(simd: S, geometry: &ConvGeometry, rows: Range<usize>, element: &mut E) {
-    let window = geometry.window();
-    let interior = window.interior(1);
-    let row_elems = geometry.in_width * geometry.input_stride;
-    let mut first = rows.start;
-    while first < rows.end {
+fn lines(geometry: &ConvGeometry, rows: Range<usize>) -> Lines<'_> {
+    Lines {
+        geometry,
+        origin: rows.start,
+        rows,
+    }
+}
+
+/// See [`lines`].
+struct Lines<'a> {
+    geometry: &'a ConvGeometry,
+    origin: usize,
+    rows: Range<usize>,
+}
+
+impl Iterator for Lines<'_> {
+    type Item = (Line, Range<usize>);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (geometry, first) = (self.geometry, self.rows.start);
+        if self.rows.is_empty() {
+            return None;
+        }
         let (line, x) = (first / geometry.out_width, first % geometry.out_width);
-        let end = rows.end.min((line + 1) * geometry.out_width);
         let (n, y) = (line / geometry.out_height, line % geometry.out_height);
+        self.rows.start = self.rows.end.min((line + 1) * geometry.out_width);
+        let window = geometry.window();
+        let row_elems = geometry.in_width * geometry.input_stride;
         let taps = window.taps(0, y);
         let input_row = if taps.is_empty() {
             0
@@ -89,20 +110,45 @@ fn run_rows<S: Simd, E: Element<S>>(simd: S, geometry: &ConvGeometry, rows: Rang
             input: (n * geometry.in_height + input_row) * row_elems,
             row_step: window.dilation[0] * row_elems,
             input_stride: geometry.input_stride,
-            output: ((line * geometry.out_width).wrapping_sub(rows.start))
+            output: ((line * geometry.out_width).wrapping_sub(self.origin))
                 .wrapping_mul(geometry.output_stride)
                 .wrapping_add(geometry.output_offset),
             output_stride: geometry.output_stride,
         };
-        let range = x..x + end - first;
-        match (window.kernel[1], window.stride[1], window.dilation[1]) {
-            (3, 1, 1) => run_line::<S, E, 3, 1>(simd, &place, range, &interior, element),
-            (3, 2, 1) => run_line::<S, E, 3, 2>(simd, &place, range, &interior, element),
-            (5, 1, 1) => run_line::<S, E, 5, 1>(simd, &place, range, &interior, element),
-            (5, 2, 1) => run_line::<S, E, 5, 2>(simd, &place, range, &interior, element),
-            _ => run_edge(simd, &place, range, element),
+        Some((place, x..x + self.rows.start - first))
+    }
+}
+
+/// Runs the output pixels `rows`; `element` writes to a slice that holds exactly these. With `only_edges`, pixels all of whose columns are
+/// inside are left out.
+#[inline(always)]
+fn run_rows<S: Simd, E: Element<S>>(
+    simd: S,
+    geometry: &ConvGeometry,
+    rows: Range<usize>,
+    only_edges: bool,
+    element: &mut E,
+) {
+    let interior = geometry.window().interior(1);
+    for (line, range) in lines(geometry, rows) {
+        if only_edges {
+            let start = interior.start.clamp(range.start, range.end);
+            run_edge(simd, &line, range.start..start, element);
+            run_edge(
+                simd,
+                &line,
+                interior.end.clamp(start, range.end)..range.end,
+                element,
+            );
+            continue;
         }
-        first = end;
+        match (geometry.kernel[1], geometry.stride[1], geometry.dilation[1]) {
+            (3, 1, 1) => run_line::<S, E, 3, 1>(simd, &line, range, &interior, element),
+            (3, 2, 1) => run_line::<S, E, 3, 2>(simd, &line, range, &interior, element),
+            (5, 1, 1) => run_line::<S, E, 5, 1>(simd, &line, range, &interior, element),
+            (5, 2, 1) => run_line::<S, E, 5, 2>(simd, &line, range, &interior, element),
+            _ => run_edge(simd, &line, range, element),
+        }
     }
 }
 
@@ -151,14 +197,16 @@ fn run_tile<S: Simd, E: Element<S>, const WIDTH: usize, const STRIDE: usize, con
         let mut acc = [element.start(simd, channel); PIXELS];
         let mut at = first + channel;
         for y in line.taps.clone() {
-            let weights: [E::Register; WIDTH] = from_fn(|x| element.weight(simd, y * WIDTH + x, channel));
+            let mut weights = [element.start(simd, channel); WIDTH];
+            for x in 0..WIDTH {
+                weights[x] = element.weight(simd, y * WIDTH + x, channel);
+            }
             for column in 0..(PIXELS - 1) * STRIDE + WIDTH {
                 let value = element.input(simd, at + column * line.input_stride, count);
                 for pixel in 0..PIXELS {
-                    if let Some(tap) = column.checked_sub(pixel * STRIDE)
-                        && tap < WIDTH
-                    {
-                        acc[pixel] = element.multiply_add(simd, acc[pixel], value, weights[tap]);
+                    if column >= pixel * STRIDE && column - pixel * STRIDE < WIDTH {
+                        let weight = weights[column - pixel * STRIDE];
+                        acc[pixel] = element.multiply_add(simd, acc[pixel], value, weight);
                     }
                 }
             }
@@ -207,7 +255,10 @@ fn run_pixel<S: Simd, E: Element<S>, const VECTORS: usize>(
     element: &mut E,
 ) {
     let columns = line.window.taps(1, x);
-    let mut acc: [E::Register; VECTORS] = from_fn(|v| element.start(simd, channel + v * S::LANES));
+    let mut acc = [element.start(simd, channel); VECTORS];
+    for v in 1..VECTORS {
+        acc[v] = element.start(simd, channel + v * S::LANES);
+    }
     for y in line.taps.clone() {
         for column in columns.clone() {
             let pixel = line.window.coordinate(1, x, column);
@@ -244,7 +295,7 @@ fn pack<T: bytemuck::Pod>(
 ) -> crate::aligned::Aligned<T> {
     let padded = channels.next_multiple_of(lanes);
     let mut packed = crate::aligned::Aligned::zeroed(padded * taps);
-    for (tap, row) in packed.as_mut_slice().chunks_exact_mut(padded).enumerate() {
+    for (tap, row) in packed.as_mut_slice().chunks_exact_mut(padded.max(1)).enumerate() {
         for (channel, target) in row[..channels].iter_mut().enumerate() {
             *target = value(channel, tap);
         }

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::quads::{self, Quads};
 use super::{Element, check_depthwise, pack, run_rows};
 use crate::aligned::Aligned;
 use crate::conv::{Output, Requantize, check_quantized};
@@ -20,6 +21,8 @@ pub struct DepthwiseU8 {
     multiplier: Aligned<f32>,
     input_zero_point: u8,
     output: Output,
+    /// The faster plan for u8 output, where there is one.
+    quads: Option<Quads>,
 }
 
 impl DepthwiseU8 {
@@ -51,6 +54,12 @@ impl DepthwiseU8 {
             "a depthwise convolution has no residual"
         );
         let low_half = |weight: i8| i32::from(i16::from(weight).cast_unsigned());
+        let quads = matches!(output, Output::U8 { .. })
+            .then(|| Quads::new(isa, &geometry, weights, bias, input_zero_point, multiplier))
+            .flatten();
+        // Only what the other plan leaves to this one.
+        let is_needed = quads.as_ref().is_none_or(Quads::is_flat);
+        let channels = if is_needed { channels } else { 0 };
         Self {
             isa,
             weights: pack(lanes, channels, taps, |channel, tap| {
@@ -61,6 +70,7 @@ impl DepthwiseU8 {
             geometry,
             input_zero_point,
             output,
+            quads,
         }
     }
 
@@ -71,7 +81,8 @@ impl DepthwiseU8 {
 
     /// Returns the bytes of packed weights, bias and multipliers.
     pub fn weight_bytes(&self) -> usize {
-        self.weights.bytes() + self.bias.bytes() + self.multiplier.bytes()
+        let quads = self.quads.as_ref().map_or(0, Quads::bytes);
+        quads + self.weights.bytes() + self.bias.bytes() + self.multiplier.bytes()
     }
 
     /// Returns what runs, such as `u8_depthwise_avx512`.
@@ -95,15 +106,32 @@ impl DepthwiseU8 {
         else {
             panic!("this convolution was made for float output");
         };
-        let sink = ToU8 {
-            output,
-            requantize: Requantize::new(zero_point, clamp),
-        };
+        let requantize = Requantize::new(zero_point, clamp);
+        if let Some(quads) = &self.quads {
+            let (geometry, input_zero_point) = (&self.geometry, self.input_zero_point);
+            let (output, rows) = (&mut *output, rows.clone());
+            self.isa.dispatch(quads::Run {
+                quads,
+                geometry,
+                input,
+                input_zero_point,
+                output,
+                requantize,
+                clamp,
+                rows,
+            });
+        }
+        let only_edges = self.quads.is_some();
+        if only_edges && !self.quads.as_ref().is_some_and(Quads::is_flat) {
+            return;
+        }
+        let sink = ToU8 { output, requantize };
         self.isa.dispatch(Run {
             depthwise: self,
             input,
             sink,
             rows,
+            only_edges,
         });
     }
 
@@ -121,6 +149,7 @@ impl DepthwiseU8 {
             input,
             sink: ToF32 { output, clamp },
             rows,
+            only_edges: false,
         });
     }
 }
@@ -155,7 +184,7 @@ struct ToF32<'a> {
 impl Sink for ToF32<'_> {
     #[inline(always)]
     fn store<S: Simd>(&mut self, simd: S, value: S::F32, at: usize, count: usize) {
-        let [low, high] = self.clamp.map(|bound| simd.splat_f32(bound));
+        let (low, high) = (simd.splat_f32(self.clamp[0]), simd.splat_f32(self.clamp[1]));
         let value = simd.min_f32(high, simd.max_f32(low, value));
         if count == S::LANES {
             simd.store_f32(&mut self.output[at..], value);
@@ -170,6 +199,7 @@ struct Run<'a, T> {
     input: &'a [u8],
     sink: T,
     rows: Range<usize>,
+    only_edges: bool,
 }
 
 struct Bytes<'a, T> {
@@ -198,7 +228,13 @@ impl<T: Sink> Kernel for Run<'_, T> {
             multiplier: depthwise.multiplier.as_slice(),
             sink: self.sink,
         };
-        run_rows(simd, &depthwise.geometry, self.rows, &mut element);
+        run_rows(
+            simd,
+            &depthwise.geometry,
+            self.rows,
+            self.only_edges,
+            &mut element,
+        );
     }
 }
 

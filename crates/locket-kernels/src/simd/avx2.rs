@@ -9,9 +9,11 @@ use core::arch::x86_64::{
     _mm_packus_epi32, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
     _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtph_ps, _mm256_cvtps_epi32,
     _mm256_cvtps_ph, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_madd_epi16, _mm256_max_epu8, _mm256_max_ps, _mm256_min_epu8, _mm256_min_ps, _mm256_mul_ps,
+    _mm256_packs_epi32, _mm256_packus_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
     _mm256_set1_ps, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
-    _mm256_sub_epi32,
+    _mm256_storeu_si256, _mm256_sub_epi32, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpacklo_epi8,
+    _mm256_unpacklo_epi16,
 };
 
 use super::Simd;
@@ -56,6 +58,16 @@ pub(crate) struct EvenOdd {
     odd: __m256i,
 }
 
+/// Splits groups of four unsigned bytes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn even_odd(all: __m256i) -> EvenOdd {
+    EvenOdd {
+        even: _mm256_and_si256(all, _mm256_set1_epi16(0x00ff)),
+        odd: _mm256_srli_epi16::<8>(all),
+    }
+}
+
 impl Simd for Avx2 {
     const NAME: &'static str = "avx2";
     const LANES: usize = LANES;
@@ -63,6 +75,7 @@ impl Simd for Avx2 {
 
     type F32 = __m256;
     type I32 = __m256i;
+    type Bytes = __m256i;
     type Pixels4 = EvenOdd;
     type Weights4 = EvenOdd;
 
@@ -215,14 +228,64 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn pixels4(self, four: u32) -> Self::Pixels4 {
+    fn load_bytes(self, from: &[u8]) -> Self::Bytes {
+        if from.len() == 4 * LANES {
+            return proven!(self, _mm256_loadu_si256(from.as_ptr().cast()));
+        }
+        let mut bytes = [0; 4 * LANES];
+        bytes[..from.len()].copy_from_slice(from);
+        proven!(self, _mm256_loadu_si256(bytes.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn store_bytes(self, to: &mut [u8], value: Self::Bytes, clamp: [u8; 2]) {
+        let [low, high] = [clamp[0].cast_signed(), clamp[1].cast_signed()];
+        let bounded = proven!(
+            self,
+            _mm256_min_epu8(
+                _mm256_set1_epi8(high),
+                _mm256_max_epu8(_mm256_set1_epi8(low), value)
+            )
+        );
+        if to.len() == 4 * LANES {
+            proven!(self, _mm256_storeu_si256(to.as_mut_ptr().cast(), bounded));
+        } else {
+            let mut bytes = [0; 4 * LANES];
+            proven!(self, _mm256_storeu_si256(bytes.as_mut_ptr().cast(), bounded));
+            to.copy_from_slice(&bytes[..to.len()]);
+        }
+    }
+
+    #[inline(always)]
+    fn splat_bytes(self, value: u8) -> Self::Bytes {
+        proven!(self, _mm256_set1_epi8(value.cast_signed()))
+    }
+
+    #[inline(always)]
+    fn interleave4(self, [a, b, c, d]: [Self::Bytes; 4]) -> [Self::Pixels4; 4] {
         proven!(self, {
-            let all = _mm256_set1_epi32(four.cast_signed());
-            EvenOdd {
-                even: _mm256_and_si256(all, _mm256_set1_epi16(0x00ff)),
-                odd: _mm256_srli_epi16::<8>(all),
-            }
+            let (ab_low, ab_high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
+            let (cd_low, cd_high) = (_mm256_unpacklo_epi8(c, d), _mm256_unpackhi_epi8(c, d));
+            [
+                even_odd(_mm256_unpacklo_epi16(ab_low, cd_low)),
+                even_odd(_mm256_unpackhi_epi16(ab_low, cd_low)),
+                even_odd(_mm256_unpacklo_epi16(ab_high, cd_high)),
+                even_odd(_mm256_unpackhi_epi16(ab_high, cd_high)),
+            ]
         })
+    }
+
+    #[inline(always)]
+    fn pack4(self, [a, b, c, d]: [Self::I32; 4]) -> Self::Bytes {
+        proven!(
+            self,
+            _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d))
+        )
+    }
+
+    #[inline(always)]
+    fn pixels4(self, four: u32) -> Self::Pixels4 {
+        proven!(self, even_odd(_mm256_set1_epi32(four.cast_signed())))
     }
 
     #[inline(always)]

@@ -9,8 +9,11 @@ use core::arch::x86_64::{
     _mm_maskz_loadu_epi8, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi32,
     _mm512_add_ps, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps,
     _mm512_cvtps_epi32, _mm512_cvtps_ph, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
-    _mm512_min_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_epi32,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi8, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps, _mm512_max_epu8, _mm512_max_ps, _mm512_min_epu8,
+    _mm512_min_ps, _mm512_mul_ps, _mm512_packs_epi32, _mm512_packus_epi16, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32,
+    _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
 };
 
 use super::Simd;
@@ -60,6 +63,7 @@ impl Simd for Avx512 {
 
     type F32 = __m512;
     type I32 = __m512i;
+    type Bytes = __m512i;
     type Pixels4 = __m512i;
     type Weights4 = __m512i;
 
@@ -212,6 +216,66 @@ impl Simd for Avx512 {
             self,
             _mm_mask_storeu_epi8(to.as_mut_ptr().cast(), mask, _mm512_cvtepi32_epi8(value))
         );
+    }
+
+    #[inline(always)]
+    fn load_bytes(self, from: &[u8]) -> Self::Bytes {
+        if from.len() == 4 * LANES {
+            return proven!(self, _mm512_loadu_si512(from.as_ptr().cast()));
+        }
+        assert!(from.len() < 4 * LANES);
+        proven!(
+            self,
+            _mm512_maskz_loadu_epi8((1 << from.len()) - 1, from.as_ptr().cast())
+        )
+    }
+
+    #[inline(always)]
+    fn store_bytes(self, to: &mut [u8], value: Self::Bytes, clamp: [u8; 2]) {
+        let [low, high] = [clamp[0].cast_signed(), clamp[1].cast_signed()];
+        let bounded = proven!(
+            self,
+            _mm512_min_epu8(
+                _mm512_set1_epi8(high),
+                _mm512_max_epu8(_mm512_set1_epi8(low), value)
+            )
+        );
+        if to.len() == 4 * LANES {
+            proven!(self, _mm512_storeu_si512(to.as_mut_ptr().cast(), bounded));
+        } else {
+            assert!(to.len() < 4 * LANES);
+            proven!(
+                self,
+                _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), (1 << to.len()) - 1, bounded)
+            );
+        }
+    }
+
+    #[inline(always)]
+    fn splat_bytes(self, value: u8) -> Self::Bytes {
+        proven!(self, _mm512_set1_epi8(value.cast_signed()))
+    }
+
+    #[inline(always)]
+    fn interleave4(self, [a, b, c, d]: [Self::Bytes; 4]) -> [Self::Pixels4; 4] {
+        proven!(self, {
+            let (ab_low, ab_high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
+            let (cd_low, cd_high) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
+            [
+                _mm512_unpacklo_epi16(ab_low, cd_low),
+                _mm512_unpackhi_epi16(ab_low, cd_low),
+                _mm512_unpacklo_epi16(ab_high, cd_high),
+                _mm512_unpackhi_epi16(ab_high, cd_high),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn pack4(self, [a, b, c, d]: [Self::I32; 4]) -> Self::Bytes {
+        proven!(
+            self,
+            _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d))
+        )
     }
 
     #[inline(always)]

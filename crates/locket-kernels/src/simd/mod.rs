@@ -33,6 +33,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     type F32: Copy;
     /// A register of i32 lanes.
     type I32: Copy;
+    /// A register of u8: four times the lanes.
+    type Bytes: Copy;
     /// Four consecutive activations (u8) in every lane, ready for [`Simd::dot4`].
     type Pixels4: Copy;
     /// Four consecutive weights (i8) of one output channel per lane, ready for [`Simd::dot4`].
@@ -80,7 +82,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn sub_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// Converts to f32, to nearest, ties to even.
     fn to_f32(self, value: Self::I32) -> Self::F32;
-    /// Rounds to the nearest integer, ties to even. The caller has clamped `value` to ±2²².
+    /// Rounds to the nearest integer, ties to even. The caller keeps `value` within ±2³⁰.
     fn round(self, value: Self::F32) -> Self::I32;
 
     /// Loads `LANES` u8 elements, one to a lane. Panics if there are fewer.
@@ -91,6 +93,17 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn store_u8(self, to: &mut [u8], value: Self::I32);
     /// Stores the first `to.len() < LANES` values, each in 0 ..= 255.
     fn store_u8_partial(self, to: &mut [u8], value: Self::I32);
+
+    /// Loads up to `4 * LANES` bytes; those beyond `from` are zero. Panics if there are more.
+    fn load_bytes(self, from: &[u8]) -> Self::Bytes;
+    /// Stores the first `to.len()` bytes, at most `4 * LANES`, bounded below and above.
+    fn store_bytes(self, to: &mut [u8], value: Self::Bytes, clamp: [u8; 2]);
+    /// Sets every byte to `value`.
+    fn splat_bytes(self, value: u8) -> Self::Bytes;
+    /// Interleaves four registers of bytes: lane `l` of result `r` holds byte `16 * (l / 4) + 4 * r + l % 4` of each.
+    fn interleave4(self, rows: [Self::Bytes; 4]) -> [Self::Pixels4; 4];
+    /// Narrows to bytes, saturating at 0 and 255, in the order that undoes [`Simd::interleave4`].
+    fn pack4(self, values: [Self::I32; 4]) -> Self::Bytes;
 
     /// Puts four activations (the first in the lowest byte) into every lane.
     fn pixels4(self, four: u32) -> Self::Pixels4;

@@ -27,7 +27,8 @@ impl Simd for Scalar {
 
     type F32 = [f32; LANES];
     type I32 = [i32; LANES];
-    type Pixels4 = [u8; 4];
+    type Bytes = [u8; 4 * LANES];
+    type Pixels4 = [[u8; 4]; LANES];
     type Weights4 = [[i8; 4]; LANES];
 
     #[inline(always)]
@@ -139,7 +140,15 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn round(self, value: Self::F32) -> Self::I32 {
-        value.map(|v| (v + ROUND_MAGIC).to_bits().wrapping_sub(ROUND_MAGIC.to_bits()) as i32)
+        // From 2²² on there is no half to round; below, the magic constant does it.
+        value.map(|v| {
+            let rounded = (v + ROUND_MAGIC).to_bits().wrapping_sub(ROUND_MAGIC.to_bits()) as i32;
+            if v.abs() < 4_194_304.0 {
+                rounded
+            } else {
+                v.round_ties_even() as i32
+            }
+        })
     }
 
     #[inline(always)]
@@ -163,8 +172,35 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn load_bytes(self, from: &[u8]) -> Self::Bytes {
+        let mut bytes = [0; 4 * LANES];
+        bytes[..from.len()].copy_from_slice(from);
+        bytes
+    }
+
+    #[inline(always)]
+    fn store_bytes(self, to: &mut [u8], value: Self::Bytes, clamp: [u8; 2]) {
+        to.copy_from_slice(&value.map(|byte| byte.clamp(clamp[0], clamp[1]))[..to.len()]);
+    }
+
+    #[inline(always)]
+    fn splat_bytes(self, value: u8) -> Self::Bytes {
+        [value; 4 * LANES]
+    }
+
+    #[inline(always)]
+    fn interleave4(self, rows: [Self::Bytes; 4]) -> [Self::Pixels4; 4] {
+        from_fn(|register| from_fn(|lane| rows.map(|row| row[16 * (lane / 4) + 4 * register + lane % 4])))
+    }
+
+    #[inline(always)]
+    fn pack4(self, values: [Self::I32; 4]) -> Self::Bytes {
+        from_fn(|byte| values[byte / 4 % 4][byte / 16 * 4 + byte % 4].clamp(0, 255) as u8)
+    }
+
+    #[inline(always)]
     fn pixels4(self, four: u32) -> Self::Pixels4 {
-        four.to_le_bytes()
+        [four.to_le_bytes(); LANES]
     }
 
     #[inline(always)]
@@ -175,7 +211,8 @@ impl Simd for Scalar {
     #[inline(always)]
     fn dot4(self, acc: Self::I32, pixels: Self::Pixels4, weights: Self::Weights4) -> Self::I32 {
         from_fn(|lane| {
-            let products: [i32; 4] = from_fn(|tap| i32::from(pixels[tap]) * i32::from(weights[lane][tap]));
+            let products: [i32; 4] =
+                from_fn(|tap| i32::from(pixels[lane][tap]) * i32::from(weights[lane][tap]));
             acc[lane].wrapping_add(products[0] + products[1] + products[2] + products[3])
         })
     }
