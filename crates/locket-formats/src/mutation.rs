@@ -27,7 +27,7 @@ impl Random {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound.max(1)).unwrap()).unwrap()
+        (self.next() % bound.max(1) as u64) as usize
     }
 }
 
@@ -54,6 +54,6 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
             let end = (at + 1 + random.below(8)).min(bytes.len());
             bytes[at..end].fill(0xff);
         }
-        _ => bytes[at] = u8::try_from(random.next() & 0xff).unwrap(),
+        _ => bytes[at] = random.next() as u8,
     }
 }

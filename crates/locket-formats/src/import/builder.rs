@@ -62,11 +62,11 @@ pub(crate) struct Builder<'a> {
     pub(crate) origin: String,
 }
 
-/// The type that a value of `dtype` has in MIL: 64-bit types become 32-bit ones.
+/// The type that a value of `dtype` has in MIL: 64-bit types become 32-bit ones, and so does bf16.
 pub(crate) fn mil_dtype(dtype: DType) -> DType {
     match dtype {
         DType::Int64 | DType::UInt32 | DType::UInt64 => DType::Int32,
-        DType::Float64 => DType::Float32,
+        DType::Float64 | DType::BFloat16 => DType::Float32,
         other => other,
     }
 }
@@ -289,7 +289,7 @@ impl<'a> Builder<'a> {
                 format!("{dtype} values are computed as {narrow}"),
             )
             .why(format!(
-                "Core ML does not compute in {dtype}; values out of the range of {narrow} would change"
+                "Core ML does not compute in {dtype}; what {narrow} cannot hold would change"
             ))
             .rewritten_to(narrow.name())
             .help("nothing to do when the values are indices, sizes or ordinary numbers");
@@ -516,7 +516,9 @@ fn narrowed(tensor: &Tensor) -> (Literal, bool) {
                 .collect();
             Tensor::from_slice(tensor.shape(), &narrow)
         }
-        DType::Float64 => Tensor::from_slice(tensor.shape(), &tensor.to_f32().unwrap_or_default()),
+        DType::Float64 | DType::BFloat16 => {
+            Tensor::from_slice(tensor.shape(), &tensor.to_f32().unwrap_or_default())
+        }
         _ => return (Literal::Tensor(tensor.clone()), false),
     };
     // The shape is the tensor's own, so the lengths agree.

@@ -72,6 +72,24 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// The node with other operands and the name `output` for its result: a step of its lowering as a node of `op`.
+    pub(super) fn step<'b>(
+        &'b self,
+        op: &'b str,
+        inputs: Vec<Option<Var>>,
+        outputs: &'b [String],
+    ) -> Node<'b> {
+        Node {
+            op,
+            opset: self.opset,
+            label: self.label.clone(),
+            inputs,
+            outputs,
+            attributes: self.attributes,
+            limits: self.limits,
+        }
+    }
+
     /// An error about this node.
     pub(super) fn broken(&self, expected: impl Into<String>, found: impl ToString) -> Refusal {
         Refusal::Broken(FormatError::Invalid {

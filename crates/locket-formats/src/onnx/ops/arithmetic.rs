@@ -151,6 +151,20 @@ pub(super) fn pow(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     Ok(vec![binary(builder, node, "pow", x, y, &node.output(0))?])
 }
 
+/// Computes a power of numbers of one type.
+pub(super) fn fold_pow(folding: &Folding<'_>) -> Result<Option<Vec<Tensor>>, Refusal> {
+    let (x, y) = (folding.input(0)?, folding.input(1)?);
+    let y = if y.dtype() == x.dtype() {
+        Some(y.clone())
+    } else {
+        super::cast::converted(y, x.dtype())
+    };
+    let Some(y) = y.filter(|_| x.dtype().is_float()) else {
+        return Ok(None);
+    };
+    Ok(fold_pair(folding, x, &y)?.map(|tensor| vec![tensor]))
+}
+
 /// Computes the operators that exporters use on shapes.
 pub(super) fn fold(folding: &Folding<'_>) -> Result<Option<Vec<Tensor>>, Refusal> {
     let mut result = folding.input(0)?.clone();
@@ -238,6 +252,7 @@ fn float_rule(op: &str) -> Option<fn(f32, f32) -> f32> {
         "Div" => |a, b| a / b,
         "Max" => f32::max,
         "Min" => f32::min,
+        "Pow" => f32::powf,
         _ => return None,
     })
 }

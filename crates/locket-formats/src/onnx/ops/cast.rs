@@ -28,7 +28,9 @@ fn target(node: &Node<'_>) -> Result<DType, Refusal> {
         .int("to")?
         .ok_or_else(|| node.broken("attribute to", "none"))?;
     let code = i32::try_from(code).map_err(|_| node.broken("an element type", code))?;
-    tensor::dtype(code).ok_or_else(|| Refusal::element_type("the result", tensor::type_name(code)))
+    // A cast to bf16 is there for its rounding, which fp32 in its place would not do.
+    let dtype = tensor::dtype(code).filter(|&dtype| dtype != DType::BFloat16);
+    dtype.ok_or_else(|| Refusal::element_type("the result", tensor::type_name(code)))
 }
 
 /// `x` in element type `dtype`; `x` itself if it has that type.

@@ -74,6 +74,27 @@ pub(super) fn is_nan(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     Ok(vec![builder.push(op, &node.output(0), DType::Bool, &shape)?])
 }
 
+/// Lowers `IsInf`: the absolute value, or the value itself where only one sign counts, is infinite.
+pub(super) fn is_infinite(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
+    let x = node.input(0)?;
+    let (dtype, shape) = (builder.float_dtype(x)?, builder.shape(x)?);
+    let (positive, negative) = (
+        node.flag("detect_positive", true)?,
+        node.flag("detect_negative", true)?,
+    );
+    let (x, bound) = match (positive, negative) {
+        (true, true) => (
+            builder.push(Op::new("abs").var("x", x), &node.inner("size"), dtype, &shape)?,
+            f32::INFINITY,
+        ),
+        (true, false) => (x, f32::INFINITY),
+        (false, true) => (x, f32::NEG_INFINITY),
+        (false, false) => return Err(Refusal::form("a test for no infinity", "use a constant")),
+    };
+    let op = Op::new("equal").var("x", x).float("y", bound, dtype);
+    Ok(vec![builder.push(op, &node.output(0), DType::Bool, &shape)?])
+}
+
 /// Lowers `Where`. MIL takes the shape of the result from the two choices, so they are repeated to the full shape
 /// when only the condition has it.
 pub(super) fn select(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {

@@ -5,6 +5,7 @@ mod arithmetic;
 mod cast;
 mod constant;
 mod convolution;
+mod einsum;
 mod gather;
 mod logic;
 mod matmul;
@@ -15,6 +16,7 @@ mod quantization;
 mod reduction;
 mod reshape;
 mod resize;
+mod scatter;
 mod slice;
 mod softmax;
 mod space;
@@ -90,6 +92,7 @@ const OPERATORS: &[Operator] = &[
     op("DequantizeLinear", quantization::dequantize),
     op("Div", arithmetic::lower).folds(arithmetic::fold),
     op("Dropout", reshape::dropout),
+    op("Einsum", einsum::lower),
     op("Elu", activation::elu),
     op("Equal", logic::compare).folds(logic::fold),
     op("Erf", unary::lower),
@@ -106,10 +109,12 @@ const OPERATORS: &[Operator] = &[
     op("GlobalMaxPool", pooling::global),
     op("Greater", logic::compare).folds(logic::fold),
     op("GreaterOrEqual", logic::compare).folds(logic::fold),
+    op("GroupNormalization", normalization::group),
     op("HardSigmoid", activation::hard_sigmoid),
     op("HardSwish", activation::hard_swish),
     op("Identity", reshape::identity),
     op("InstanceNormalization", normalization::instance),
+    op("IsInf", logic::is_infinite),
     op("IsNaN", logic::is_nan),
     op("LRN", normalization::local_response),
     op("LayerNormalization", normalization::layer),
@@ -128,10 +133,13 @@ const OPERATORS: &[Operator] = &[
     op("Mul", arithmetic::lower).folds(arithmetic::fold),
     op("Neg", unary::lower).folds(unary::fold),
     op("Not", logic::not).folds(logic::fold),
+    op("OneHot", scatter::one_hot),
     op("Or", logic::connective).folds(logic::fold),
     op("PRelu", activation::prelu),
     op("Pad", padding::pad),
-    op("Pow", arithmetic::pow),
+    op("Pow", arithmetic::pow).folds(arithmetic::fold_pow),
+    op("QLinearConv", quantization::conv),
+    op("QLinearMatMul", quantization::matmul),
     op("QuantizeLinear", quantization::quantize),
     op("RMSNormalization", normalization::root_mean_square),
     op("Range", constant::range).folds(constant::fold_range),
@@ -150,6 +158,8 @@ const OPERATORS: &[Operator] = &[
     op("Reshape", reshape::reshape).folds(reshape::fold_shape_only),
     op("Resize", resize::resize),
     op("Round", unary::lower).folds(unary::fold),
+    op("ScatterElements", scatter::elements),
+    op("ScatterND", scatter::nd),
     op("Selu", activation::selu),
     op("Shape", constant::shape),
     op("Sigmoid", activation::sigmoid),
@@ -174,7 +184,7 @@ const OPERATORS: &[Operator] = &[
     op("Tile", reshape::tile).folds(reshape::fold_tile),
     op("TopK", reduction::top_k),
     op("Transpose", reshape::transpose).folds(reshape::fold_transpose),
-    op("Trilu", space::triangle),
+    op("Trilu", space::triangle).folds(space::fold_triangle),
     op("Unsqueeze", reshape::unsqueeze).folds(reshape::fold_shape_only),
     op("Upsample", resize::upsample),
     op("Where", logic::select).folds(logic::fold_select),

@@ -3,7 +3,7 @@
 use locket_tensor::{DType, Tensor};
 
 use super::{Lowered, arithmetic, axis_of};
-use crate::import::{Builder, Op, Refusal, Var};
+use crate::import::{Builder, Op, Refusal, Var, shapes};
 use crate::onnx::node::Node;
 
 /// The epsilon that ONNX assumes.
@@ -244,4 +244,61 @@ pub(super) fn local_response(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowe
         .float("beta", node.float_or("beta", 0.75)?, dtype)
         .float("k", node.float_or("bias", 1.0)?, dtype);
     Ok(vec![builder.push(op, &node.output(0), dtype, &shape)?])
+}
+
+/// Lowers normalisation of groups of channels: each group is one row of a matrix, normalised as a whole.
+pub(super) fn group(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
+    let (x, scale, bias) = (node.input(0)?, node.input(1)?, node.input(2)?);
+    let (dtype, shape) = (builder.float_dtype(x)?, builder.shape(x)?);
+    let groups = node
+        .int("num_groups")?
+        .and_then(|groups| usize::try_from(groups).ok());
+    let (batch, channels) = match shape.as_slice() {
+        [batch, channels, ..] => (*batch, *channels),
+        _ => return Err(node.broken("an input of rank 2 or more", shape.len())),
+    };
+    let groups = groups.filter(|&groups| channels.checked_rem(groups) == Some(0));
+    let groups =
+        groups.ok_or_else(|| node.broken(format!("groups that divide {channels} channels"), "others"))?;
+    let elems = shapes::product(&shape)
+        .and_then(|elems| elems.checked_div(batch))
+        .and_then(|elems| elems.checked_div(groups));
+    let elems = elems.ok_or_else(|| node.broken("an input with elements", format!("{shape:?}")))?;
+    let rows = [batch, groups, elems];
+    let flat = super::reshape::reshape_to(builder, x, &rows, &node.inner("groups"))?;
+    let op = Op::new("layer_norm").var("x", flat).ints("axes", &[2]).float(
+        "epsilon",
+        node.float_or("epsilon", EPSILON)?,
+        dtype,
+    );
+    let plain = builder.push(op, &node.inner("rows"), dtype, &rows)?;
+    let plain = super::reshape::reshape_to(builder, plain, &shape, &node.inner("normalized"))?;
+    let wide = channel_shape(shape.len(), channels);
+    let mut widened = |var, what: &str| {
+        // Before operator set 21 there was one scale for each group; then each channel of a group has it.
+        let count = builder.shape(var)?.iter().product::<usize>();
+        let var = if count == groups && count != channels {
+            let each = channels.checked_div(groups).unwrap_or(1);
+            let column = super::reshape::reshape_to(
+                builder,
+                var,
+                &[groups, 1],
+                &node.inner(&format!("{what}_column")),
+            )?;
+            super::reshape::expand_to(
+                builder,
+                node,
+                column,
+                &[groups, each],
+                &node.inner(&format!("{what}_each")),
+            )?
+        } else if count == channels {
+            var
+        } else {
+            return Err(node.broken(format!("{groups} or {channels} factors"), count));
+        };
+        super::reshape::reshape_to(builder, var, &wide, &node.inner(what))
+    };
+    let (scale, bias) = (widened(scale, "scale")?, widened(bias, "bias")?);
+    Ok(vec![affine(builder, node, plain, Some(scale), Some(bias))?])
 }

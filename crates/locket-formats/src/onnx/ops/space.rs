@@ -1,9 +1,10 @@
 //! Rearrangements of channels and space, and triangles of matrices.
 
-use locket_tensor::DType;
+use locket_tensor::{DType, Tensor};
 
 use super::{Lowered, constant_ints};
 use crate::import::{Builder, Op, Refusal};
+use crate::onnx::fold::{Folding, Numbers, from_numbers, numbers};
 use crate::onnx::node::Node;
 
 fn block(node: &Node<'_>) -> Result<usize, Refusal> {
@@ -75,6 +76,44 @@ pub(super) fn space_to_depth(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowe
     ];
     let op = Op::new("space_to_depth").var("x", x).int("block_size", size);
     Ok(vec![builder.push(op, &node.output(0), dtype, &result)?])
+}
+
+/// Cuts a triangle out of a constant.
+pub(super) fn fold_triangle(folding: &Folding<'_>) -> Result<Option<Vec<Tensor>>, Refusal> {
+    let x = folding.input(0)?;
+    let offset = match folding.optional(1).and_then(Tensor::to_i64).as_deref() {
+        None => 0,
+        Some(&[offset]) => offset,
+        Some(other) => return Err(folding.node.broken("one diagonal", other.len())),
+    };
+    let (&[.., rows, columns], Some(values)) = (x.shape(), numbers(x)) else {
+        return Ok(None);
+    };
+    let upper = folding.node.flag("upper", true)?;
+    let keep = |index: usize| {
+        let column = index
+            .checked_rem(columns)
+            .and_then(|column| i64::try_from(column).ok())
+            .unwrap_or(0);
+        let row = index
+            .checked_div(columns)
+            .and_then(|row| row.checked_rem(rows))
+            .and_then(|row| i64::try_from(row).ok());
+        let above = column.saturating_sub(row.unwrap_or(0));
+        if upper { above >= offset } else { above <= offset }
+    };
+    let values = match values {
+        Numbers::Ints(values) => Numbers::Ints(masked(values, keep)),
+        Numbers::Floats(values) => Numbers::Floats(masked(values, keep)),
+    };
+    Ok(from_numbers(x.dtype(), x.shape(), &values).map(|tensor| vec![tensor]))
+}
+
+fn masked<T: Default>(values: Vec<T>, keep: impl Fn(usize) -> bool) -> Vec<T> {
+    let indexed = values.into_iter().enumerate();
+    indexed
+        .map(|(index, value)| if keep(index) { value } else { T::default() })
+        .collect()
 }
 
 /// Lowers `Trilu`: the upper or lower triangle through the main diagonal is a band of the matrix.

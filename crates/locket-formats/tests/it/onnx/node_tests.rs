@@ -8,15 +8,18 @@ use locket_formats::limits::Limits;
 use locket_formats::onnx::read_tensor;
 use locket_formats::{FormatError, Import, ReadOptions, onnx};
 use locket_mil::{Dialect, Severity, verify};
-use locket_tensor::Tensor;
+use locket_tensor::{DType, Tensor};
 
 use crate::interpreter::{Stop, excess, narrowed, run};
 use crate::kit;
 
 /// How many of the 1079 tests are lowered without a foreign operation; raise it with each operator, never lower it.
-const LOWERED_FLOOR: usize = 600;
+const LOWERED_FLOOR: usize = 662;
 /// How many of them also compute the stored results; the others use operators without a reference.
-const RIGHT_FLOOR: usize = 540;
+const RIGHT_FLOOR: usize = 574;
+
+/// Distance of neighbouring bf16 numbers, relative to them: 8 bits of fraction.
+const BF16_STEP: f64 = 1.0 / 256.0;
 
 /// What became of the tests.
 #[derive(Debug, Default)]
@@ -126,7 +129,16 @@ fn check(name: &str, folder: &Path, (relative, absolute): (f64, f64), counts: &m
         Err(Stop::Wrong(why)) => counts.wrong.push(format!("{name}: {why}")),
         Ok(found) => {
             let pairs = found.iter().zip(&expected);
-            let worst = pairs.map(|(found, (_, expected))| excess(found, expected, relative, absolute));
+            let worst = pairs.map(|(found, (_, expected))| {
+                // Computed in fp32 and not rounded to bf16, whose numbers are this far apart.
+                let coarse = expected.dtype() == DType::BFloat16;
+                excess(
+                    found,
+                    expected,
+                    if coarse { relative.max(BF16_STEP) } else { relative },
+                    absolute,
+                )
+            });
             match worst.collect::<Option<Vec<f64>>>() {
                 Some(worst) if worst.iter().all(|&worst| worst == 0.0) => counts.right += 1,
                 other => counts
