@@ -1,4 +1,5 @@
 //! Float depthwise convolution.
+#![expect(unsafe_code, reason = "passes on an unchecked load")]
 
 use core::ops::Range;
 
@@ -126,6 +127,17 @@ impl Kernel for Run<'_> {
 
 impl<S: Simd> Element<S> for Floats<'_> {
     type Register = S::F32;
+
+    #[inline(always)]
+    fn input_len(&self) -> usize {
+        self.input.len()
+    }
+
+    #[inline(always)]
+    unsafe fn input_unchecked(&self, simd: S, at: usize) -> S::F32 {
+        // SAFETY: the caller keeps the range within the input.
+        unsafe { simd.load_f32_unchecked(self.input, at) }
+    }
 
     #[inline(always)]
     fn input(&self, simd: S, at: usize, count: usize) -> S::F32 {

@@ -4,6 +4,7 @@
 //! pixel of the tile that needs it; the tile is the outer loop and the channel the inner one, which keeps memory
 //! accesses consecutive. Pixels at the left and right edge are taken one at a time with their own taps. Rows above and below the
 //! image are skipped. Kernels 3 and 5 wide with stride 1 and 2 are compiled with these as constants.
+#![expect(unsafe_code, reason = "loads of a tile, whose range is checked beforehand")]
 
 mod f32;
 mod quads;
@@ -23,8 +24,15 @@ trait Element<S: Simd> {
     /// A register of inputs, weights or sums.
     type Register: Copy;
 
+    /// Elements of the input.
+    fn input_len(&self) -> usize;
     /// Loads a register of inputs, or fewer if `count < LANES`.
     fn input(&self, simd: S, at: usize, count: usize) -> Self::Register;
+    /// Loads a register of inputs.
+    ///
+    /// # Safety
+    /// `at + LANES` is at most [`Element::input_len`].
+    unsafe fn input_unchecked(&self, simd: S, at: usize) -> Self::Register;
     /// Loads the weights of a tap.
     fn weight(&self, simd: S, tap: usize, channel: usize) -> Self::Register;
     /// The sum that each output starts with.
@@ -190,38 +198,70 @@ fn run_tile<S: Simd, E: Element<S>, const WIDTH: usize, const STRIDE: usize, con
     element: &mut E,
 ) {
     let first = line.input + line.window.coordinate(1, x, 0) * line.input_stride;
-    let output = line.output_at(x);
+    let rows = line.taps.len().saturating_sub(1) * line.row_step;
+    let columns = ((PIXELS - 1) * STRIDE + WIDTH - 1) * line.input_stride;
+    assert!(line.taps.is_empty() || first + rows + columns + line.channels <= element.input_len());
     let mut channel = 0;
-    while channel < line.channels {
-        let count = S::LANES.min(line.channels - channel);
-        let mut acc = [element.start(simd, channel); PIXELS];
-        let mut at = first + channel;
-        for y in line.taps.clone() {
-            let mut weights = [element.start(simd, channel); WIDTH];
-            for x in 0..WIDTH {
-                weights[x] = element.weight(simd, y * WIDTH + x, channel);
-            }
-            for column in 0..(PIXELS - 1) * STRIDE + WIDTH {
-                let value = element.input(simd, at + column * line.input_stride, count);
-                for pixel in 0..PIXELS {
-                    if column >= pixel * STRIDE && column - pixel * STRIDE < WIDTH {
-                        let weight = weights[column - pixel * STRIDE];
-                        acc[pixel] = element.multiply_add(simd, acc[pixel], value, weight);
-                    }
+    while channel + S::LANES <= line.channels {
+        run_register::<S, E, WIDTH, STRIDE, PIXELS, true>(simd, line, x, first, channel, S::LANES, element);
+        channel += S::LANES;
+    }
+    if channel < line.channels {
+        let count = line.channels - channel;
+        run_register::<S, E, WIDTH, STRIDE, PIXELS, false>(simd, line, x, first, channel, count, element);
+    }
+}
+
+/// One register of channels of a tile whose input [`run_tile`] has checked; all its lanes count if it is `WHOLE`.
+#[inline(always)]
+fn run_register<
+    S: Simd,
+    E: Element<S>,
+    const WIDTH: usize,
+    const STRIDE: usize,
+    const PIXELS: usize,
+    const WHOLE: bool,
+>(
+    simd: S,
+    line: &Line,
+    x: usize,
+    first: usize,
+    channel: usize,
+    count: usize,
+    element: &mut E,
+) {
+    let count = if WHOLE { S::LANES } else { count };
+    let mut acc = [element.start(simd, channel); PIXELS];
+    let mut at = first + channel;
+    for y in line.taps.clone() {
+        let mut weights = [element.weight(simd, y * WIDTH, channel); WIDTH];
+        for x in 1..WIDTH {
+            weights[x] = element.weight(simd, y * WIDTH + x, channel);
+        }
+        for column in 0..(PIXELS - 1) * STRIDE + WIDTH {
+            let value = if WHOLE {
+                // SAFETY: `run_tile` checked the last channel of the last column of the last row.
+                unsafe { element.input_unchecked(simd, at + column * line.input_stride) }
+            } else {
+                element.input(simd, at + column * line.input_stride, count)
+            };
+            for pixel in 0..PIXELS {
+                if column >= pixel * STRIDE && column - pixel * STRIDE < WIDTH {
+                    let weight = weights[column - pixel * STRIDE];
+                    acc[pixel] = element.multiply_add(simd, acc[pixel], value, weight);
                 }
             }
-            at += line.row_step;
         }
-        for pixel in 0..PIXELS {
-            element.finish(
-                simd,
-                acc[pixel],
-                channel,
-                output + pixel * line.output_stride + channel,
-                count,
-            );
-        }
-        channel += count;
+        at += line.row_step;
+    }
+    for pixel in 0..PIXELS {
+        element.finish(
+            simd,
+            acc[pixel],
+            channel,
+            line.output_at(x + pixel) + channel,
+            count,
+        );
     }
 }
 

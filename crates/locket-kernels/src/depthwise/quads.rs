@@ -12,12 +12,14 @@ use core::ops::Range;
 use super::{Line, lines};
 use crate::aligned::Aligned;
 use crate::conv::Requantize;
-use crate::geometry::ConvGeometry;
+use crate::geometry::{ConvGeometry, pixels_len};
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
 
-/// Kernel rows in a group, channels of each lane in a block.
+/// Kernel rows in a group, and registers of sums in a block of channels.
 const GROUP: usize = 4;
+/// Most groups: kernels of up to eight rows.
+const MOST_GROUPS: usize = 2;
 
 /// Packed weights of the plan.
 #[derive(Clone, Debug)]
@@ -31,6 +33,13 @@ pub(super) struct Quads {
     groups: usize,
     /// Whether a block is several pixels.
     is_flat: bool,
+    /// A row of zero points, for kernel rows outside the image.
+    outside: Vec<u8>,
+}
+
+/// Elements of an input row up to the last channel of its last pixel.
+fn row_len(geometry: &ConvGeometry) -> usize {
+    pixels_len(geometry.in_width, geometry.input_stride, geometry.in_channels)
 }
 
 /// The channel of a block that a lane of a register holds: four bytes wide columns of 16-byte pieces, as byte interleaving within
@@ -57,6 +66,7 @@ impl Quads {
         let is_flat =
             is_dense && channels < block && block.is_multiple_of(channels) && geometry.stride[1] == 1;
         let suits = matches!(width, 3 | 5)
+            && height <= GROUP * MOST_GROUPS
             && matches!(geometry.stride[1], 1 | 2)
             && geometry.dilation[1] == 1
             && (is_flat || 2 * channels > block);
@@ -114,12 +124,13 @@ impl Quads {
             multiplier: Aligned::from_slice(&multiplier),
             groups,
             is_flat,
+            outside: vec![input_zero_point; row_len(geometry)],
         })
     }
 
     /// Returns the bytes held.
     pub(super) fn bytes(&self) -> usize {
-        self.weights.bytes() + self.bias.bytes() + self.multiplier.bytes()
+        self.weights.bytes() + self.bias.bytes() + self.multiplier.bytes() + self.outside.len()
     }
 
     /// Whether the plan leaves the pixels at the left and right edge to another one.
@@ -164,10 +175,22 @@ impl Kernel for Run<'_> {
     }
 }
 
-/// Four input rows under a group of kernel rows: start and elements between pixels; rows outside have none between.
-type Rows<'a> = [(&'a [u8], usize); GROUP];
+/// The input rows under each group of kernel rows, all of the same length.
+type Rows<'a> = [[&'a [u8]; GROUP]; MOST_GROUPS];
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Returns the input rows of a line; those outside are zero points.
+    #[inline(always)]
+    fn rows(&self, line: &Line) -> Rows<'a> {
+        let outside = self.quads.outside.as_slice();
+        let mut rows = [[outside; GROUP]; MOST_GROUPS];
+        for tap in line.taps.clone() {
+            let at = line.input + (tap - line.taps.start) * line.row_step;
+            rows[tap / GROUP][tap % GROUP] = &self.input[at..][..outside.len()];
+        }
+        rows
+    }
+
     /// A line of pixels with many channels: four pixels at a time, then one.
     #[inline(always)]
     fn run_line<S: Simd, const WIDTH: usize, const STRIDE: usize>(
@@ -176,63 +199,73 @@ impl Run<'_> {
         line: &Line,
         range: Range<usize>,
     ) {
+        let block = GROUP * S::LANES;
+        let rows = self.rows(line);
+        let whole = line.channels / block * block;
         let mut x = range.start;
         while x + 4 <= range.end {
-            self.run_tile::<S, WIDTH, STRIDE, 4>(simd, line, x);
+            for channel in (0..whole).step_by(block) {
+                self.run_tile::<S, WIDTH, STRIDE, 4, true>(simd, line, &rows, x, channel);
+            }
+            if whole < line.channels {
+                self.run_tile::<S, WIDTH, STRIDE, 4, false>(simd, line, &rows, x, whole);
+            }
             x += 4;
         }
         while x < range.end {
-            self.run_tile::<S, WIDTH, STRIDE, 1>(simd, line, x);
+            for channel in (0..line.channels).step_by(block) {
+                self.run_tile::<S, WIDTH, STRIDE, 1, false>(simd, line, &rows, x, channel);
+            }
             x += 1;
         }
     }
 
+    /// A block of channels, all of which count if it is `WHOLE`, of `PIXELS` adjacent pixels.
     #[inline(always)]
-    fn run_tile<S: Simd, const WIDTH: usize, const STRIDE: usize, const PIXELS: usize>(
+    fn run_tile<S: Simd, const WIDTH: usize, const STRIDE: usize, const PIXELS: usize, const WHOLE: bool>(
         &mut self,
         simd: S,
         line: &Line,
+        rows: &Rows<'_>,
         x: usize,
+        channel: usize,
     ) {
         let block = GROUP * S::LANES;
-        let outside = [self.input_zero_point; 64];
-        let outside_quad = simd.pixels4(u32::from_ne_bytes([self.input_zero_point; 4]));
-        let pad = line.window.pad[1];
-        let first = x * STRIDE;
-        for (index, channel) in (0..line.channels).step_by(block).enumerate() {
-            let count = block.min(line.channels - channel);
-            let mut acc = [[simd.splat_i32(0); GROUP]; PIXELS];
-            for register in 0..GROUP {
-                let bias = simd.load_i32(&self.quads.bias.as_slice()[index * block + register * S::LANES..]);
-                for pixel in 0..PIXELS {
-                    acc[pixel][register] = bias;
+        let count = if WHOLE {
+            block
+        } else {
+            block.min(line.channels - channel)
+        };
+        let outside = simd.pixels4(u32::from_ne_bytes([self.input_zero_point; 4]));
+        let bias = load_sums(simd, &self.quads.bias.as_slice()[channel..]);
+        let mut acc = [bias; PIXELS];
+        for group in 0..self.quads.groups {
+            let at = (channel * self.quads.groups + group * block) * WIDTH;
+            let weights =
+                bytemuck::cast_slice::<_, i8>(&self.quads.weights.as_slice()[at..][..WIDTH * block]);
+            for column in 0..(PIXELS - 1) * STRIDE + WIDTH {
+                // Wraps to a huge number left of the image.
+                let pixel = (x * STRIDE + column).wrapping_sub(line.window.pad[1]);
+                let mut quads = [outside; GROUP];
+                if pixel < line.window.input[1] {
+                    quads = load_quads(simd, &rows[group], pixel * line.input_stride + channel, count);
                 }
-            }
-            for group in 0..self.quads.groups {
-                let rows = self.rows(line, group, channel, &outside);
-                let at = (index * self.quads.groups + group) * WIDTH * block;
-                let weights =
-                    bytemuck::cast_slice::<_, i8>(&self.quads.weights.as_slice()[at..][..WIDTH * block]);
-                for column in 0..(PIXELS - 1) * STRIDE + WIDTH {
-                    let is_inside = first + column >= pad && first + column - pad < line.window.input[1];
-                    let quads = if is_inside {
-                        simd.interleave4(load_rows(simd, &rows, first + column - pad, count))
-                    } else {
-                        [outside_quad; GROUP]
-                    };
-                    for pixel in 0..PIXELS {
-                        if column >= pixel * STRIDE && column - pixel * STRIDE < WIDTH {
-                            let weights =
-                                &weights[(column - pixel * STRIDE) * GROUP * block..][..GROUP * block];
-                            multiply(simd, &mut acc[pixel], quads, weights);
-                        }
+                for pixel in 0..PIXELS {
+                    if column >= pixel * STRIDE && column - pixel * STRIDE < WIDTH {
+                        let weights = &weights[(column - pixel * STRIDE) * GROUP * block..][..GROUP * block];
+                        multiply(simd, &mut acc[pixel], quads, weights);
                     }
                 }
             }
-            for pixel in 0..PIXELS {
-                let at = line.output_at(x + pixel) + channel;
-                self.finish(simd, acc[pixel], index * block, at, count);
-            }
+        }
+        for pixel in 0..PIXELS {
+            self.finish(
+                simd,
+                acc[pixel],
+                channel,
+                line.output_at(x + pixel) + channel,
+                count,
+            );
         }
     }
 
@@ -240,65 +273,65 @@ impl Run<'_> {
     #[inline(always)]
     fn run_flat<S: Simd, const WIDTH: usize>(&mut self, simd: S, line: &Line, range: Range<usize>) {
         let block = GROUP * S::LANES;
-        let outside = [self.input_zero_point; 64];
+        let rows = self.rows(line);
         let interior = line.window.interior(1);
         let start = interior.start.clamp(range.start, range.end);
         let end = interior.end.clamp(start, range.end);
         let bytes = (end - start) * line.channels;
-        let (first, output) = (
-            (start - line.window.pad[1].min(start)) * line.channels,
-            line.output_at(start),
-        );
-        let mut at = 0;
-        while at < bytes {
-            // The last register overlaps the one before it, if there is one, and writes some pixels again, the same.
-            at = at.min(bytes.saturating_sub(block));
-            let count = block.min(bytes - at);
-            let mut acc = [simd.splat_i32(0); GROUP];
-            for register in 0..GROUP {
-                acc[register] = simd.load_i32(&self.quads.bias.as_slice()[register * S::LANES..]);
+        if bytes < block {
+            if bytes > 0 {
+                self.run_flat_block::<S, WIDTH>(simd, line, &rows, start * line.channels, bytes);
             }
-            for group in 0..self.quads.groups {
-                let rows = self.rows(line, group, 0, &outside);
-                let weights = &self.quads.weights.as_slice()[group * WIDTH * block..][..WIDTH * block];
-                let weights = bytemuck::cast_slice::<_, i8>(weights);
-                for column in 0..WIDTH {
-                    let offset = first + at + column * line.channels;
-                    let rows = rows.map(|(row, step)| (row, step.min(1)));
-                    let quads = simd.interleave4(load_rows(simd, &rows, offset, count));
-                    multiply(
-                        simd,
-                        &mut acc,
-                        quads,
-                        &weights[column * GROUP * block..][..GROUP * block],
-                    );
-                }
-            }
-            self.finish(simd, acc, 0, output + at, count);
+            return;
+        }
+        let first = start * line.channels;
+        let mut at = first;
+        while at + block <= first + bytes {
+            self.run_flat_block::<S, WIDTH>(simd, line, &rows, at, block);
             at += block;
         }
+        if at < first + bytes {
+            // The last block overlaps the one before it and writes some pixels again, the same.
+            self.run_flat_block::<S, WIDTH>(simd, line, &rows, first + bytes - block, block);
+        }
     }
 
-    /// Returns the input rows under a group of kernel rows, from a channel on.
+    /// `count` bytes of a line from byte `at` on, at a pixel's first channel.
     #[inline(always)]
-    fn rows<'b>(&'b self, line: &Line, group: usize, channel: usize, outside: &'b [u8; 64]) -> Rows<'b> {
-        let mut rows: Rows<'b> = [(outside, 0); GROUP];
-        for row in 0..GROUP {
-            let tap = GROUP * group + row;
-            if line.taps.contains(&tap) {
-                let at = line.input + (tap - line.taps.start) * line.row_step + channel;
-                rows[row] = (&self.input[at..], line.input_stride);
+    fn run_flat_block<S: Simd, const WIDTH: usize>(
+        &mut self,
+        simd: S,
+        line: &Line,
+        rows: &Rows<'_>,
+        at: usize,
+        count: usize,
+    ) {
+        let block = GROUP * S::LANES;
+        let mut acc = load_sums(simd, self.quads.bias.as_slice());
+        for group in 0..self.quads.groups {
+            let weights = &self.quads.weights.as_slice()[group * WIDTH * block..][..WIDTH * block];
+            let weights = bytemuck::cast_slice::<_, i8>(weights);
+            for column in 0..WIDTH {
+                let offset = at + column * line.channels - line.window.pad[1] * line.channels;
+                let quads = load_quads(simd, &rows[group], offset, count);
+                multiply(
+                    simd,
+                    &mut acc,
+                    quads,
+                    &weights[column * GROUP * block..][..GROUP * block],
+                );
             }
         }
-        rows
+        self.finish(simd, acc, 0, line.output_at(0).wrapping_add(at), count);
     }
 
-    /// Requantises a block of sums and writes `count` channels.
+    /// Requantises a block of sums, whose first lane is `lane`, and writes `count` channels.
     #[inline(always)]
     fn finish<S: Simd>(&mut self, simd: S, acc: [S::I32; GROUP], lane: usize, at: usize, count: usize) {
+        let multipliers = &self.quads.multiplier.as_slice()[lane..][..GROUP * S::LANES];
         let mut results = acc;
         for register in 0..GROUP {
-            let multiplier = simd.load_f32(&self.quads.multiplier.as_slice()[lane + register * S::LANES..]);
+            let multiplier = simd.load_f32(&multipliers[register * S::LANES..]);
             let value = simd.mul_f32(simd.to_f32(acc[register]), multiplier);
             results[register] = self.requantize.apply_in_range(simd, value);
         }
@@ -306,15 +339,25 @@ impl Run<'_> {
     }
 }
 
-/// Loads the four rows at pixel `x`.
+/// Loads a block of sums.
 #[inline(always)]
-fn load_rows<S: Simd>(simd: S, rows: &Rows<'_>, x: usize, count: usize) -> [S::Bytes; GROUP] {
+fn load_sums<S: Simd>(simd: S, from: &[i32]) -> [S::I32; GROUP] {
+    let from = &from[..GROUP * S::LANES];
+    let mut sums = [simd.load_i32(from); GROUP];
+    for register in 1..GROUP {
+        sums[register] = simd.load_i32(&from[register * S::LANES..]);
+    }
+    sums
+}
+
+/// Loads and interleaves `count` bytes of four rows of the same length.
+#[inline(always)]
+fn load_quads<S: Simd>(simd: S, rows: &[&[u8]; GROUP], at: usize, count: usize) -> [S::Pixels4; GROUP] {
     let mut bytes = [simd.splat_bytes(0); GROUP];
     for row in 0..GROUP {
-        let (from, step) = rows[row];
-        bytes[row] = simd.load_bytes(&from[x * step..][..count]);
+        bytes[row] = simd.load_bytes(&rows[row][at..][..count]);
     }
-    bytes
+    simd.interleave4(bytes)
 }
 
 /// `acc[register] += Σ quads[register] · weights[register]`.

@@ -1,4 +1,5 @@
 //! Integer depthwise convolution: u8 activations, i8 weights, i32 sums.
+#![expect(unsafe_code, reason = "passes on an unchecked load")]
 
 use core::ops::Range;
 
@@ -240,6 +241,18 @@ impl<T: Sink> Kernel for Run<'_, T> {
 
 impl<S: Simd, T: Sink> Element<S> for Bytes<'_, T> {
     type Register = S::I32;
+
+    #[inline(always)]
+    fn input_len(&self) -> usize {
+        self.input.len()
+    }
+
+    #[inline(always)]
+    unsafe fn input_unchecked(&self, simd: S, at: usize) -> S::I32 {
+        // SAFETY: the caller keeps the range within the input.
+        let values = unsafe { simd.load_u8_unchecked(self.input, at) };
+        simd.sub_i32(values, simd.splat_i32(self.input_zero_point))
+    }
 
     #[inline(always)]
     fn input(&self, simd: S, at: usize, count: usize) -> S::I32 {

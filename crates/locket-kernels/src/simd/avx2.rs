@@ -39,7 +39,8 @@ macro_rules! proven {
     ($token:ident, $body:expr) => {{
         let _: Avx2 = $token;
         // SAFETY: `detect` found every feature these intrinsics need before it made the token; where the
-        // expression takes a pointer, the assertion just above it (or the array's type) states the bounds.
+        // expression takes a pointer, the assertion just above it (or the array's type) states the bounds, or the
+        // method is unsafe and its caller does.
         unsafe { $body }
     }};
 }
@@ -97,6 +98,12 @@ impl Simd for Avx2 {
     fn load_f32(self, from: &[f32]) -> Self::F32 {
         assert!(from.len() >= LANES);
         proven!(self, _mm256_loadu_ps(from.as_ptr()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_f32_unchecked(self, from: &[f32], at: usize) -> Self::F32 {
+        debug_assert!(at + LANES <= from.len());
+        proven!(self, _mm256_loadu_ps(from.as_ptr().add(at)))
     }
 
     #[inline(always)]
@@ -202,6 +209,15 @@ impl Simd for Avx2 {
     fn load_u8(self, from: &[u8]) -> Self::I32 {
         assert!(from.len() >= LANES);
         proven!(self, _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8_unchecked(self, from: &[u8], at: usize) -> Self::I32 {
+        debug_assert!(at + LANES <= from.len());
+        proven!(
+            self,
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.as_ptr().add(at).cast()))
+        )
     }
 
     #[inline(always)]

@@ -44,7 +44,8 @@ macro_rules! proven {
     ($token:ident, $body:expr) => {{
         let _: Avx512 = $token;
         // SAFETY: `detect` found every feature these intrinsics need before it made the token; where the
-        // expression takes a pointer, the assertion just above it states the bounds.
+        // expression takes a pointer, the assertion just above it states the bounds, or the
+        // method is unsafe and its caller does.
         unsafe { $body }
     }};
 }
@@ -85,6 +86,12 @@ impl Simd for Avx512 {
     fn load_f32(self, from: &[f32]) -> Self::F32 {
         assert!(from.len() >= LANES);
         proven!(self, _mm512_loadu_ps(from.as_ptr()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_f32_unchecked(self, from: &[f32], at: usize) -> Self::F32 {
+        debug_assert!(at + LANES <= from.len());
+        proven!(self, _mm512_loadu_ps(from.as_ptr().add(at)))
     }
 
     #[inline(always)]
@@ -189,6 +196,15 @@ impl Simd for Avx512 {
     fn load_u8(self, from: &[u8]) -> Self::I32 {
         assert!(from.len() >= LANES);
         proven!(self, _mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8_unchecked(self, from: &[u8], at: usize) -> Self::I32 {
+        debug_assert!(at + LANES <= from.len());
+        proven!(
+            self,
+            _mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().add(at).cast()))
+        )
     }
 
     #[inline(always)]

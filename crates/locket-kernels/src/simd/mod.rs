@@ -2,7 +2,8 @@
 //!
 //! Kernels are written against [`Simd`] and entered through [`Simd::vectorize`]. Loads and stores check the length of
 //! the slice they are given, so the trait is safe; the checks are outside the hot loops or vanish when
-//! the optimiser sees the length.
+//! the optimiser sees the length. Two loads are unchecked and `unsafe`, for loops that check a whole range beforehand.
+#![expect(unsafe_code, reason = "the declarations of unchecked loads")]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -47,6 +48,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn splat_f32(self, value: f32) -> Self::F32;
     /// Loads `LANES` elements. Panics if there are fewer.
     fn load_f32(self, from: &[f32]) -> Self::F32;
+    /// Loads `LANES` elements from `at` on.
+    ///
+    /// # Safety
+    /// `at + LANES` is at most the length of `from`.
+    unsafe fn load_f32_unchecked(self, from: &[f32], at: usize) -> Self::F32;
     /// Loads fewer than `LANES` elements.
     fn load_f32_partial(self, from: &[f32]) -> Self::F32;
     /// Stores `LANES` elements. Panics if there is less room.
@@ -87,6 +93,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// Loads `LANES` u8 elements, one to a lane. Panics if there are fewer.
     fn load_u8(self, from: &[u8]) -> Self::I32;
+    /// Loads `LANES` u8 elements from `at` on, one to a lane.
+    ///
+    /// # Safety
+    /// `at + LANES` is at most the length of `from`.
+    unsafe fn load_u8_unchecked(self, from: &[u8], at: usize) -> Self::I32;
     /// Loads fewer than `LANES` u8 elements.
     fn load_u8_partial(self, from: &[u8]) -> Self::I32;
     /// Stores `LANES` values, each in 0 ..= 255. Panics if there is less room.

@@ -1,4 +1,8 @@
 //! Plain Rust: eight lanes as an array. It is the twin that all other back ends are compared with.
+#![expect(
+    unsafe_code,
+    reason = "loads that are declared unsafe, here with their checks"
+)]
 
 use core::array::from_fn;
 
@@ -44,6 +48,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn load_f32(self, from: &[f32]) -> Self::F32 {
         from_fn(|lane| from[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn load_f32_unchecked(self, from: &[f32], at: usize) -> Self::F32 {
+        self.load_f32(&from[at..])
     }
 
     #[inline(always)]
@@ -154,6 +163,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn load_u8(self, from: &[u8]) -> Self::I32 {
         from_fn(|lane| i32::from(from[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8_unchecked(self, from: &[u8], at: usize) -> Self::I32 {
+        self.load_u8(&from[at..])
     }
 
     #[inline(always)]
