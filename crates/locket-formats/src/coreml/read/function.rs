@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use locket_mil::{Arg, Diagnostic, Function, Operation, Severity, Target, Type, ValueId};
+use locket_mil::{Arg, Diagnostic, Function, Name, Operation, Severity, Target, Type, ValueId};
+use locket_ops::{Node, registry};
 
 use super::constant::{Constants, dimensions, dtype};
 use super::{IMAGE_INTERFACE, Interface, NOT_A_TENSOR, STATE, invalid};
@@ -240,11 +241,19 @@ impl<'f> Reader<'f, '_, '_> {
         }
         let mut types = Vec::new();
         for output in &operation.outputs {
-            let ty = self.output_type(output, &place)?;
-            if ty == Type::Unknown {
-                refusal = refusal.or_else(|| Some(Refusal::Output(output.name.clone().into_owned())));
+            types.push(self.output_type(output, &place)?);
+        }
+        let inputs = in_order(&operation.kind, inputs);
+        if refusal.is_none() && types.contains(&Type::Unknown) {
+            if let Some(inferred) = self.inferred(operation, &inputs, &place)? {
+                types = inferred;
             }
-            types.push(ty);
+            let open = operation
+                .outputs
+                .iter()
+                .zip(&types)
+                .find(|(_, ty)| **ty == Type::Unknown);
+            refusal = open.map(|(output, _)| Refusal::Output(output.name.clone().into_owned()));
         }
         let kind = match &refusal {
             None => operation.kind.as_ref().to_owned(),
@@ -257,7 +266,6 @@ impl<'f> Reader<'f, '_, '_> {
                 function.add_result(&output.name, ty)
             })?);
         }
-        let inputs = in_order(&operation.kind, inputs);
         self.function.operations.push(Operation {
             kind: kind.into(),
             inputs,
@@ -354,6 +362,54 @@ impl<'f> Reader<'f, '_, '_> {
             Some(_) => Ok(Type::Unknown),
             None => Err(invalid(place, "a type", "none")),
         }
+    }
+
+    /// The types of the outputs of an operation whose shapes are open in the file, from the shapes that its inputs
+    /// are bound to; `None` where the operator's own rules do not give them.
+    fn inferred(
+        &self,
+        file: &schema::Operation<'_>,
+        inputs: &[(Name, Arg)],
+        place: &str,
+    ) -> Result<Option<Vec<Type>>, FormatError> {
+        if !self.open_dimensions {
+            return Ok(None);
+        }
+        let kind = file.kind.as_ref().into();
+        let operation = Operation {
+            kind,
+            inputs: inputs.to_vec(),
+            outputs: Vec::new(),
+            origin: Vec::new(),
+        };
+        let node = Node::new(&self.function, &operation);
+        let Ok(types) = registry::check(&node).and_then(|operator| operator.infer(&node)) else {
+            return Ok(None);
+        };
+        if types.len() != file.outputs.len() {
+            return Ok(None);
+        }
+        for (ty, output) in types.iter().zip(&file.outputs) {
+            let place = format!("{place}, output {}", output.name);
+            let (Type::Tensor { dtype, shape }, Some(ValueType::Tensor(stated))) = (ty, &output.value_type)
+            else {
+                return Ok(None);
+            };
+            let sizes: Vec<u64> = shape
+                .iter()
+                .map(|dim| u64::try_from(*dim).unwrap_or(u64::MAX))
+                .collect();
+            let bound = bind(stated, &sizes).filter(|_| sizes.len() == stated.dimensions.len());
+            let stated = bound.map(|bound| self.tensor_type(&bound, &place)).transpose()?;
+            if stated.as_ref() != Some(ty) {
+                return Err(invalid(
+                    place,
+                    "a type that fits the inputs",
+                    format!("another than {dtype}{shape:?}"),
+                ));
+            }
+        }
+        Ok(Some(types))
     }
 
     /// Why the operation as such cannot be part of a program, whatever its arguments are.
@@ -498,7 +554,7 @@ pub(in crate::coreml) fn is_variadic(param: &str) -> bool {
 }
 
 /// Arguments in the order of the operator's parameters; those of unknown operators stay in the order of names.
-fn in_order(kind: &str, inputs: Vec<(&str, Arg)>) -> Vec<(locket_mil::Name, Arg)> {
+fn in_order(kind: &str, inputs: Vec<(&str, Arg)>) -> Vec<(Name, Arg)> {
     let mut inputs = inputs;
     if let Some(operator) = operators::find(kind) {
         let position = |name: &str| operator.params.iter().position(|param| param.name == name);

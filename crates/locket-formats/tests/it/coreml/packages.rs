@@ -1,11 +1,13 @@
-//! The packages of the test kit, which coremltools wrote.
+//! Packages that coremltools wrote: those of the test kit, and one for each feature of the format.
 
 use std::path::Path;
+use std::process::Command;
 
 use expect_test::expect;
 use locket_formats::coreml::{self, Precision, WriteOptions};
 use locket_formats::limits::Limits;
-use locket_mil::{Function, Target, verify};
+use locket_formats::onnx::ReadOptions;
+use locket_mil::{Function, Target, ValueId, verify};
 
 use super::{check, contents};
 use crate::kit;
@@ -139,5 +141,94 @@ fn the_checker_agrees() {
             coreml::write(&program, &path, &options).unwrap();
             check(&path);
         }
+    }
+}
+
+/// Interface, opset and findings of every package of a folder.
+fn survey(folder: &Path) -> String {
+    let mut lines = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let import = coreml::import(&path, &ReadOptions::default(), &Limits::default()).unwrap();
+        let main = import.program.main();
+        import
+            .program
+            .functions
+            .iter()
+            .for_each(|function| verify(function).unwrap());
+        let types = |ids: &mut dyn Iterator<Item = ValueId>| {
+            ids.map(|id| main.ty(id).to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let inputs = types(&mut main.inputs.iter().copied());
+        let outputs = types(&mut main.outputs.iter().map(|output| output.value));
+        let codes: Vec<_> = import
+            .diagnostics
+            .iter()
+            .map(|finding| format!(" {} {}", finding.code, finding.node))
+            .collect();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        lines.push(format!(
+            "{name}: ({inputs}) -> ({outputs}) {}{}\n",
+            main.opset,
+            codes.join(",")
+        ));
+    }
+    lines.sort();
+    lines.concat()
+}
+
+#[test]
+#[ignore = "slow: coremltools makes twenty packages and judges each, 150 s"]
+fn packages_with_every_feature_are_read_and_written() {
+    let Some(python) = std::env::var_os("LOCKET_CT_PYTHON") else {
+        eprintln!("skipped: LOCKET_CT_PYTHON names no interpreter with coremltools");
+        return;
+    };
+    let (made, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/coreml/make_packages.py");
+    let output = Command::new(python)
+        .arg(script)
+        .arg(made.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    expect![[r#"
+        branches: (fp32[1]) -> (?) ios15 LK1005 y
+        classifier: (fp32[1, 3, 16, 16]) -> (? ?) ios15 LK1104 classify_0
+        flexible: (fp32[3, 8]) -> (fp32[3, 8]) ios15
+        functions: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios18
+        half: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios16
+        half_interface: (fp16[1, 16]) -> (fp16[1, 4]) ios16
+        image: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios15 LK1102 x
+        int4_blocks: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios18
+        int8: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios16
+        palette3_groups: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios18
+        palette4: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios16
+        plain: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios15
+        quantized: (fp32[1, 8]) -> (fp32[1, 4]) ios17
+        recurrent: (fp32[1, 5, 6] fp32[1, 4] fp32[1, 4]) -> (fp32[1, 1, 4] fp32[1, 4] fp32[1, 4]) ios15
+        several: (fp32[1, 4, 6] fp32[1, 4, 6]) -> (fp32[1, 2, 6] fp32[1, 4, 2] fp32[1, 4, 2] fp32[1, 3, 4]) ios15
+        sparse18: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios18
+        sparse: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios16
+        sparse_int8: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios18
+        sparse_palette: (fp32[1, 3, 16, 16]) -> (fp32[1, 32]) ios18
+        stateful: (fp32[1] ?) -> (fp16[1]) ios18 LK1103 memory, LK1103 read_state_0, LK1103 coreml_update_state_1_write_state, LK1103 coreml_update_state_1
+    "#]].assert_eq(&survey(made.path()));
+    for entry in std::fs::read_dir(made.path()).unwrap() {
+        let source = entry.unwrap().path();
+        let Ok(program) = coreml::read(&source, &Limits::default()) else {
+            continue;
+        };
+        let path = folder.path().join(source.file_name().unwrap());
+        coreml::write(&program, &path, &WriteOptions::default()).unwrap();
+        let again = coreml::read(&path, &Limits::default()).unwrap();
+        assert_eq!(program.functions.len(), again.functions.len());
+        check(&path);
     }
 }
