@@ -8,7 +8,11 @@
 //! and whose activations pass through `quantize` and `dequantize`, so that it is written, read and run like any other.
 #![forbid(unsafe_code)]
 
+mod activations;
+pub mod calibrate;
 mod error;
 pub mod measure;
+pub mod recipe;
+mod weights;
 
 pub use error::CompressError;

@@ -1,0 +1,242 @@
+//! A function on its way from float to compressed, layer by layer.
+
+use locket_mil::{Function, Operation, Target, ValueId};
+use locket_ops::Weight;
+use locket_tensor::DType;
+
+use super::{
+    Layer, LayerChoice, LayerReport, WeightForm,
+    bias::{Correction, correct},
+    layers::stored_bytes,
+};
+use crate::{
+    CompressError,
+    activations::{Grid, Placement, input_grid, insert},
+    calibrate::{Calibration, Stream},
+    weights::{Encoded, Matrix, float_tensor, int8, least_scales, store},
+};
+
+/// The function as far as it is, and what was decided about its activations.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    pub(super) function: Function,
+    calibration: Option<&'a Calibration<'a>>,
+    /// For each layer, the grid of its operand if it computes on integers.
+    operands: Vec<Option<Grid>>,
+    /// For each layer, the sum that it is fused with.
+    sums: Vec<Option<ValueId>>,
+}
+
+impl<'a> Work<'a> {
+    /// Places `quantize` and `dequantize` for the layers that compute on integers; weights are still as they were.
+    pub(super) fn new(
+        mut function: Function,
+        layers: &[Layer],
+        choices: &[LayerChoice],
+        calibration: Option<&'a Calibration<'a>>,
+    ) -> Result<Self, CompressError> {
+        let mut work = Self {
+            function: function.clone(),
+            calibration,
+            operands: vec![None; layers.len()],
+            sums: vec![None; layers.len()],
+        };
+        let integer: Vec<bool> = function
+            .operations
+            .iter()
+            .map(|operation| {
+                let layer = layers.iter().find(|layer| operation.outputs == [layer.output]);
+                layer.is_some_and(|layer| choices[layer.index].activations)
+            })
+            .collect();
+        if !integer.contains(&true) {
+            return Ok(work);
+        }
+        if function
+            .operations
+            .iter()
+            .any(|operation| matches!(&*operation.kind, "quantize" | "dequantize"))
+        {
+            let message = "its activations are quantised already; apply w8a8 to the float model";
+            return Err(CompressError::Unsuitable(message.to_owned()));
+        }
+        let calibration = calibration.ok_or_else(|| {
+            CompressError::Unsuitable(
+                "w8a8 needs calibration samples to see the ranges of activations".to_owned(),
+            )
+        })?;
+        let placement = Placement::of(&function, &integer);
+        let input = function.inputs[0];
+        let [low, high] = calibration.ranges[input.index()].unwrap_or([0.0, 0.0]);
+        let fixed = [(input, input_grid(&calibration.input_values, low, high))];
+        let grids = placement
+            .grids(&calibration.ranges, &fixed)
+            .map_err(|id| no_range(&function, id))?;
+        let grids: Vec<Option<Grid>> = grids
+            .into_iter()
+            .enumerate()
+            .map(|(index, grid)| grid.map(|grid| storable(&function, ValueId::from_index(index), grid)))
+            .collect();
+        for layer in layers.iter().filter(|layer| choices[layer.index].activations) {
+            let position = producer(&function, layer.output);
+            let x = function.operations[position].input("x");
+            work.operands[layer.index] = x.and_then(|x| grids[x.index()]);
+            work.sums[layer.index] = placement.sum(position);
+        }
+        insert(&mut function, &grids);
+        function.opset = function.opset.max(Target::Ios17);
+        work.function = function;
+        Ok(work)
+    }
+
+    /// Compresses one layer; those before it are done.
+    pub(super) fn layer(
+        &mut self,
+        layer: &Layer,
+        choice: LayerChoice,
+        stream: Option<&mut Stream<'_>>,
+    ) -> Result<LayerReport, CompressError> {
+        let mut report = LayerReport {
+            name: layer.name.clone(),
+            done: choice,
+            bytes_before: layer.weight_bytes,
+            bytes_after: layer.weight_bytes,
+            weight_error: 0.0,
+            skipped: None,
+        };
+        if choice == LayerChoice::FLOAT {
+            return Ok(report);
+        }
+        let weight = self.dense_weight(layer)?;
+        let encoded = self.encode(layer, choice.weights, &weight)?;
+        report.weight_error = weight.relative_error(&encoded.dense());
+        report.bytes_after = self.replace_weight(layer, &encoded);
+        if let (Some(stream), Some(calibration)) = (stream, self.calibration) {
+            let position = producer(&self.function, layer.output);
+            let targets = &calibration.targets[layer.index];
+            let looked_at = self.sums[layer.index].unwrap_or(layer.output);
+            let target = targets
+                .iter()
+                .find(|target| target.point.value == looked_at)
+                .unwrap_or(&targets[0]);
+            let correction = Correction {
+                function: &self.function,
+                position,
+                target,
+                rows: calibration.rows,
+                bias: self.bias(layer),
+            };
+            let bias = correct(&correction, stream)?;
+            self.set_bias(layer, &bias);
+        }
+        Ok(report)
+    }
+
+    fn dense_weight(&self, layer: &Layer) -> Result<Matrix, CompressError> {
+        let operation = &self.function.operations[producer(&self.function, layer.output)];
+        let dense = operation
+            .input("weight")
+            .and_then(|id| Weight::of(&self.function, id))
+            .and_then(|weight| weight.expand())
+            .and_then(|tensor| tensor.to_f32());
+        let values = dense.ok_or_else(|| {
+            CompressError::Unsuitable(format!("{}: its weight cannot be expanded", layer.name))
+        })?;
+        if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
+            let message = format!(
+                "{}: a weight is {bad}, only finite numbers can be compressed",
+                layer.name
+            );
+            return Err(CompressError::Unsuitable(message));
+        }
+        Ok(Matrix::of(&layer.weight_shape, values))
+    }
+
+    fn encode(&self, layer: &Layer, form: WeightForm, weight: &Matrix) -> Result<Encoded, CompressError> {
+        match form {
+            WeightForm::Int8 => {
+                let least =
+                    self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale));
+                Ok(int8(weight, least.as_deref()))
+            }
+            other => Err(CompressError::Unsuitable(format!("{other}: not possible"))),
+        }
+    }
+
+    /// Stores a compressed weight, and gives its bytes.
+    fn replace_weight(&mut self, layer: &Layer, encoded: &Encoded) -> u64 {
+        let position = producer(&self.function, layer.output);
+        let old = self.function.operations[position]
+            .input("weight")
+            .expect("a layer has a weight");
+        let name = self.function.value(old).name.clone();
+        let dtype = self.function.ty(old).dtype().unwrap_or(DType::Float32);
+        let (operations, new) = store(&mut self.function, &name, encoded, dtype, &layer.weight_shape);
+        self.function.operations[position].set_input("weight", new);
+        self.function.operations.splice(position..position, operations);
+        self.function.opset = self.function.opset.max(encoded.target());
+        stored_bytes(&self.function, new)
+    }
+
+    /// The bias of a layer; zeros if it has none.
+    fn bias(&self, layer: &Layer) -> Vec<f32> {
+        let operation = &self.function.operations[producer(&self.function, layer.output)];
+        let stored = operation
+            .input("bias")
+            .and_then(|id| Weight::of(&self.function, id))
+            .and_then(|weight| weight.expand())
+            .and_then(|tensor| tensor.to_f32());
+        let channels = layer.weight_shape[0];
+        stored
+            .filter(|bias| bias.len() == channels)
+            .unwrap_or_else(|| vec![0.0; channels])
+    }
+
+    fn set_bias(&mut self, layer: &Layer, bias: &[f32]) {
+        let position = producer(&self.function, layer.output);
+        let dtype = self.function.ty(layer.output).dtype().unwrap_or(DType::Float32);
+        let old = self.function.operations[position].input("bias");
+        let name = match old {
+            Some(id) => self.function.value(id).name.clone(),
+            None => format!("{}_bias", self.function.value(layer.output).name),
+        };
+        let id = self
+            .function
+            .add_constant(&name, float_tensor(dtype, &[bias.len()], bias));
+        bind_bias(&mut self.function.operations[position], id);
+    }
+}
+
+/// Binds `bias` behind `weight`, where MIL has it.
+fn bind_bias(operation: &mut Operation, id: ValueId) {
+    operation.remove_input("bias");
+    let place = operation.inputs.iter().position(|(param, _)| param == "weight");
+    let place = place.map_or(operation.inputs.len(), |place| place + 1);
+    operation.inputs.insert(place, ("bias".into(), id.into()));
+}
+
+/// The position of the operation that makes a layer's result.
+pub(super) fn producer(function: &Function, output: ValueId) -> usize {
+    function
+        .operations
+        .iter()
+        .position(|operation| operation.outputs.contains(&output))
+        .expect("layers are operations of the function")
+}
+
+/// The grid as it can be stored: a scale in float16 is rounded, and not to zero.
+fn storable(function: &Function, id: ValueId, grid: Grid) -> Grid {
+    if function.ty(id).dtype() != Some(DType::Float16) {
+        return grid;
+    }
+    let narrow = half::f16::from_f32(grid.scale).clamp(half::f16::MIN_POSITIVE_SUBNORMAL, half::f16::MAX);
+    Grid {
+        scale: narrow.to_f32(),
+        ..grid
+    }
+}
+
+fn no_range(function: &Function, id: ValueId) -> CompressError {
+    let name = &function.value(id).name;
+    CompressError::Unsuitable(format!("calibration has seen no value of {name}"))
+}
