@@ -238,8 +238,7 @@ fn parse_line(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<(), ParseErr
     cursor.expect("=")?;
     cursor.skip();
     let constant = cursor.rest.starts_with(['[', '"', '<'])
-        || cursor.rest.starts_with("fill(")
-        || cursor.rest.starts_with("ramp(");
+        || is_generated(cursor.rest);
     if constant {
         let (name, ty) = results.swap_remove(0);
         let literal = parse_data(cursor, &ty)?;
@@ -269,6 +268,15 @@ fn parse_line(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<(), ParseErr
         origin,
     });
     Ok(())
+}
+
+/// True for `fill(0.5)` and `ramp(0.0, 0.25)`; the operator `fill` names its parameters.
+fn is_generated(text: &str) -> bool {
+    let arguments = text.strip_prefix("fill(").or_else(|| text.strip_prefix("ramp("));
+    arguments.is_some_and(|arguments| {
+        let end = arguments.find(['=', ')']);
+        end.is_some_and(|end| arguments[end..].starts_with(')'))
+    })
 }
 
 fn parse_args(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<Vec<(crate::Name, Arg)>, ParseError> {

@@ -34,6 +34,25 @@ fn constants_and_names_survive() {
     );
 }
 
+#[test]
+fn the_operator_fill_is_no_generated_constant() {
+    round_trip(
+        r#"
+        func main opset ios16 () -> (y: %y) {
+          %c: fp32[2, 2] = fill(0.5)
+          %z: fp32[2, 2] = fill(shape=[2, 2], value=0.5)
+          %y: fp32[2, 2] = add(x=%c, y=%z)
+        }"#,
+        expect![[r#"
+            func main opset ios16 () -> (y: %y) {
+              %z: fp32[2, 2] = fill(shape=[2, 2], value=0.5)
+              %c: fp32[2, 2] = [0.5, 0.5, 0.5, 0.5]
+              %y: fp32[2, 2] = add(x=%c, y=%z)
+            }
+        "#]],
+    );
+}
+
 fn fails(source: &str, expected: Expect) {
     expected.assert_eq(&text::parse(source).expect_err("the text is wrong").to_string());
 }
