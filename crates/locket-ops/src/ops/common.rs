@@ -1,10 +1,12 @@
 //! What several operators share: type checks, reading numbers, walking indices, and the steps that families run.
 
+pub(crate) mod block;
 pub(crate) mod checks;
 pub(crate) mod compressed;
 pub(crate) mod copy;
 pub(crate) mod index;
 pub(crate) mod lines;
+pub(crate) mod normalise;
 pub(crate) mod numbers;
 pub(crate) mod order;
 

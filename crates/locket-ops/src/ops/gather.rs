@@ -7,16 +7,19 @@
 //! * `gather_along_axis`: `y[i, j, k] = x[indices[i, j, k], j, k]` for axis 0; indices has the shape of y, and that of x but on `axis`
 //! * `gather_nd`: the last axis of indices holds positions on the first axes of x (after `batch_dims` common ones)
 
+use std::ops::Range;
+
 use locket_mil::{Target, Type};
-use locket_tensor::{Shape, TensorMut};
+use locket_tensor::{DType, Shape, TensorMut};
 
 use super::common::{
     checks::{self, INDICES, MOVABLE},
     index::{around, for_each_index, position, strides},
-    numbers::ints,
+    lines::{Operand, Source},
+    numbers::{ints, load_ints},
     sample, sample_with,
 };
-use crate::{Availability, Call, Cost, Node, OpError, Operator, Param, Signature};
+use crate::{Availability, Call, Cost, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step};
 
 /// The operator `gather`.
 pub static GATHER: Gather = Gather;
@@ -155,6 +158,33 @@ impl Operator for Gather {
             }
         }
         Ok(())
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let node = &prepare.node;
+        let ((dtype, x), (index, indices)) = (node.ty("x")?, node.ty("indices")?);
+        let (axis, batch) = gather_axes(node, x, indices)?;
+        let [outer, dim, inner] = around(x, axis);
+        let (Some(from), Some(picks)) = (Operand::of(prepare, "x"), Operand::of(prepare, "indices")) else {
+            return Ok(None);
+        };
+        if from.value.is_none() && picks.value.is_none() {
+            return Ok(None);
+        }
+        let per_row: usize = indices[batch..].iter().product();
+        let batches: usize = x[..batch].iter().product();
+        let run = inner * dtype.bits() / 8;
+        let held = from.source.held_bytes() + picks.source.held_bytes();
+        let step = GatherStep {
+            rows_per_batch: outer / batches.max(1),
+            dim,
+            per_row,
+            run,
+            index,
+            x: from.source,
+            picks: picks.source,
+        };
+        Ok(Some(Prepared::new(step, outer * per_row, run).weights(held)))
     }
 
     fn samples(&self) -> Vec<String> {
@@ -346,5 +376,50 @@ impl Operator for GatherNd {
                 "gather_nd(x=%x, indices=%i, batch_dims=1)",
             ),
         ]
+    }
+}
+
+/// A unit is one picked run of `run` bytes.
+#[derive(Debug)]
+struct GatherStep {
+    rows_per_batch: usize,
+    /// Length of the axis that is picked from.
+    dim: usize,
+    per_row: usize,
+    run: usize,
+    index: DType,
+    x: Source,
+    picks: Source,
+}
+
+impl Step for GatherStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
+        if self.run == 0 {
+            return;
+        }
+        let (x, picks) = (self.x.bytes(inputs), self.picks.bytes(inputs));
+        for (unit, slot) in units.zip(output.chunks_exact_mut(self.run)) {
+            let (row, at) = (unit / self.per_row, unit % self.per_row);
+            let place = row / self.rows_per_batch * self.per_row + at;
+            let mut pick = [0];
+            load_ints(self.index, picks, place, 1, &mut pick);
+            let [pick] = pick;
+            let pick = if pick < 0 {
+                pick.saturating_add_unsigned(self.dim as u64)
+            } else {
+                pick
+            };
+            match usize::try_from(pick).ok().filter(|&pick| pick < self.dim) {
+                Some(pick) => {
+                    let from = (row * self.dim + pick) * self.run;
+                    slot.copy_from_slice(&x[from..from + self.run]);
+                }
+                None => slot.fill(0),
+            }
+        }
+    }
+
+    fn kernel(&self) -> &str {
+        "gather"
     }
 }

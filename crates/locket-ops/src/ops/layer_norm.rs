@@ -3,15 +3,20 @@
 //! on `axes`, by default 1 and 0; epsilon 1e-5; y: as x. Since iOS 15; since iOS 17 the parameters may have another float type.
 
 use locket_mil::{Target, Type};
-use locket_tensor::{Shape, TensorMut};
+use locket_tensor::{DType, Shape, TensorMut};
 
 use super::common::{
+    block::{block, order_along},
     checks::{self, FLOATS},
     index::{for_each_index, position, strides},
+    normalise::{Normalise, Place},
     numbers::{floats, put_floats},
     sample, sample_with,
 };
-use crate::{Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, Cost, Layout, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared,
+    Signature,
+};
 
 /// The operator `layer_norm`.
 pub static LAYER_NORM: LayerNorm = LayerNorm;
@@ -102,8 +107,45 @@ impl Operator for LayerNorm {
         Ok(())
     }
 
-    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
-        LayoutRule::Any
+    fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
+        let fits = |layout| {
+            let (dtype, shape) = node.ty("x").ok()?;
+            let axes = axes(node, shape.len()).ok()?;
+            block(shape, layout, &axes).filter(|_| dtype == DType::Float32)
+        };
+        match (fits(Layout::RowMajor), fits(Layout::ChannelsLast)) {
+            (Some(_), Some(_)) => LayoutRule::Any,
+            (None, Some(_)) => LayoutRule::ChannelsLast,
+            _ => LayoutRule::RowMajor,
+        }
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let node = &prepare.node;
+        let (dtype, shape) = node.ty("x")?;
+        let axes = axes(node, shape.len())?;
+        let layout = prepare.output_layout();
+        let Some(block) = block(shape, layout, &axes) else {
+            return Ok(None);
+        };
+        if dtype != DType::Float32 || node.dynamic_inputs(&[]).is_empty() {
+            return Ok(None);
+        }
+        let order = order_along(shape, layout, &axes);
+        let along = |param: &str| -> Result<Vec<f32>, OpError> {
+            let values = node.floats(param)?.unwrap_or_default();
+            let present = order.iter().filter_map(|&position| values.get(position));
+            Ok(present.copied().collect())
+        };
+        let step = Normalise {
+            isa: prepare.isa,
+            block,
+            epsilon: node.float("epsilon", 1e-5)?,
+            gamma: along("gamma")?,
+            beta: along("beta")?,
+            place: Place::Along,
+        };
+        Ok(Some(step.prepare()))
     }
 
     fn samples(&self) -> Vec<String> {
@@ -128,6 +170,15 @@ impl Operator for LayerNorm {
                 "layer_norm(x=%x, axes=[1, 2], gamma=%gamma)",
             ),
             sample("%x: fp32[3, 4]", "fp32[3, 4]", "layer_norm(x=%x)"),
+            sample_with(
+                "%x: fp32[2, 3, 2, 2]",
+                &[
+                    "%gamma: fp32[3, 2, 2] = ramp(0.5, 0.25)",
+                    "%beta: fp32[3, 2, 2] = ramp(-1.0, 0.125)",
+                ],
+                "fp32[2, 3, 2, 2]",
+                "layer_norm(x=%x, axes=[1, 2, 3], gamma=%gamma, beta=%beta)",
+            ),
         ]
     }
 }

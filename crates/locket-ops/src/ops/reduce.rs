@@ -9,72 +9,89 @@
 use std::fmt;
 
 use locket_mil::{Target, Type};
-use locket_tensor::{Shape, TensorMut};
+use locket_tensor::{DType, Shape, TensorMut};
 
-use super::common::{
-    checks::{self, NUMBERS},
-    index::{for_each_index, position, strides},
-    numbers::{floats, put_floats},
-    sample,
+use super::{
+    common::{
+        checks::{self, NUMBERS},
+        index::{for_each_index, position, strides},
+        numbers::{floats, put_floats},
+        sample,
+    },
+    reduce_steps::{self, Fold},
 };
-use crate::{Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature,
+};
 
 /// A reduction.
 pub struct Reduction {
     name: &'static str,
     /// The result for the elements in order.
     function: fn(&[f64]) -> f64,
+    /// The same as a step computes it.
+    fold: Option<Fold>,
 }
 
 /// The sum of absolute values
 pub static REDUCE_L1_NORM: Reduction = Reduction {
     name: "reduce_l1_norm",
     function: |x| x.iter().map(|x| x.abs()).sum(),
+    fold: Some(Fold::SumAbsolute),
 };
 /// The square root of the sum of squares
 pub static REDUCE_L2_NORM: Reduction = Reduction {
     name: "reduce_l2_norm",
     function: |x| sum_square(x).sqrt(),
+    fold: Some(Fold::RootSumSquare),
 };
 /// The logarithm of the sum
 pub static REDUCE_LOG_SUM: Reduction = Reduction {
     name: "reduce_log_sum",
     function: |x| x.iter().sum::<f64>().ln(),
+    fold: Some(Fold::LogSum),
 };
 /// The logarithm of the sum of exponentials
 pub static REDUCE_LOG_SUM_EXP: Reduction = Reduction {
     name: "reduce_log_sum_exp",
     function: log_sum_exp,
+    fold: None,
 };
 /// The largest element
 pub static REDUCE_MAX: Reduction = Reduction {
     name: "reduce_max",
     function: |x| extreme(x, |a, b| a > b),
+    fold: Some(Fold::Largest),
 };
 /// The mean
 pub static REDUCE_MEAN: Reduction = Reduction {
     name: "reduce_mean",
     function: |x| x.iter().sum::<f64>() / x.len() as f64,
+    fold: Some(Fold::Mean),
 };
 /// The smallest element
 pub static REDUCE_MIN: Reduction = Reduction {
     name: "reduce_min",
     function: |x| extreme(x, |a, b| a < b),
+    fold: Some(Fold::Smallest),
 };
 /// The product
 pub static REDUCE_PROD: Reduction = Reduction {
     name: "reduce_prod",
     function: |x| x.iter().product(),
+    fold: Some(Fold::Product),
 };
 /// The sum
 pub static REDUCE_SUM: Reduction = Reduction {
     name: "reduce_sum",
     function: |x| x.iter().sum(),
+    fold: Some(Fold::Sum),
 };
 /// The sum of squares
 pub static REDUCE_SUM_SQUARE: Reduction = Reduction {
     name: "reduce_sum_square",
     function: sum_square,
+    fold: Some(Fold::SumSquare),
 };
 
 fn sum_square(x: &[f64]) -> f64 {
@@ -195,8 +212,19 @@ impl Operator for Reduction {
         Ok(())
     }
 
-    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
-        LayoutRule::Any
+    fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
+        match (self.fold, node.ty("x")) {
+            (Some(_), Ok((DType::Float32, _))) => LayoutRule::Any,
+            _ => LayoutRule::RowMajor,
+        }
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let (_, shape) = prepare.node.ty("x")?;
+        let reduced = Reduced::of(&prepare.node, shape)?;
+        Ok(self
+            .fold
+            .and_then(|fold| reduce_steps::prepare(prepare, fold, &reduced)))
     }
 
     fn samples(&self) -> Vec<String> {
@@ -221,6 +249,12 @@ impl Operator for Reduction {
             ),
             of("fp32[2, 3, 37]", "fp32[2, 3, 1]", ", axes=[-1], keep_dims=true"),
             of("fp32[2, 3, 4, 5]", "fp32[3, 5]", ", axes=[0, 2]"),
+            of(
+                "fp32[2, 3, 4, 5]",
+                "fp32[2, 3, 1, 1]",
+                ", axes=[2, 3], keep_dims=true",
+            ),
+            of("fp32[2, 3, 4, 5, 6]", "fp32[2, 4, 6]", ", axes=[1, 3]"),
             of("fp32[3, 4]", "fp32[]", ""),
             of("fp16[2, 3, 4]", "fp16[2, 4]", ", axes=[1]"),
             of("int32[2, 5]", "int32[2]", ", axes=[1]"),

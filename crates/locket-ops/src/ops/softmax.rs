@@ -1,16 +1,22 @@
 //! `softmax`: `y = exp(x - max(x)) / sum(exp(x - max(x)))` along `axis`, by default the last. x: fp16, fp32 of rank 1 or
 //! more; y: as x. Since iOS 15.
 
+use std::ops::Range;
+
+use locket_kernels::{Isa, UnaryF32, softmax_f32, unary_f32_in_place};
 use locket_mil::{Target, Type};
-use locket_tensor::TensorMut;
+use locket_tensor::{DType, TensorMut};
 
 use super::common::{
+    block::block,
     checks::{self, FLOATS},
     index::around,
     numbers::{floats, put_floats},
     sample,
 };
-use crate::{Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Signature};
+use crate::{
+    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
+};
 
 /// The operator `softmax`.
 pub static SOFTMAX: Softmax = Softmax;
@@ -63,8 +69,33 @@ impl Operator for Softmax {
         Ok(())
     }
 
-    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
-        LayoutRule::Any
+    fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
+        match node.ty("x") {
+            Ok((DType::Float32, _)) => LayoutRule::Any,
+            _ => LayoutRule::RowMajor,
+        }
+    }
+
+    fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
+        let node = &prepare.node;
+        let (dtype, shape) = node.ty("x")?;
+        let axis = node.axis("axis", -1, shape.len())?;
+        let Some([outer, length, inner]) = block(shape, prepare.output_layout(), &[axis]) else {
+            return Ok(None);
+        };
+        if dtype != DType::Float32 || node.dynamic_inputs(&[]).is_empty() {
+            return Ok(None);
+        }
+        let step = SoftmaxStep {
+            isa: prepare.isa,
+            length,
+            inner,
+        };
+        // The largest and the sum for each inner element.
+        let scratch = if inner > 1 { 8 * inner } else { 0 };
+        Ok(Some(
+            Prepared::new(step, outer, 4 * length * inner).scratch(scratch),
+        ))
     }
 
     fn samples(&self) -> Vec<String> {
@@ -77,5 +108,70 @@ impl Operator for Softmax {
             of("fp32[1, 11, 1, 1]", ", axis=1"),
             of("fp16[2, 10]", ""),
         ]
+    }
+}
+
+#[derive(Debug)]
+struct SoftmaxStep {
+    isa: Isa,
+    length: usize,
+    /// Elements between neighbours on the axis.
+    inner: usize,
+}
+
+impl SoftmaxStep {
+    /// One row of `length` lines of `inner` elements.
+    fn columns(&self, input: &[f32], output: &mut [f32], scratch: &mut [f32]) {
+        let (largest, sums) = scratch.split_at_mut(self.inner);
+        let sums = &mut sums[..self.inner];
+        largest.fill(f32::NEG_INFINITY);
+        sums.fill(0.0);
+        for line in input.chunks_exact(self.inner) {
+            for (max, &x) in largest.iter_mut().zip(line) {
+                *max = max.max(x);
+            }
+        }
+        for (to, from) in output
+            .chunks_exact_mut(self.inner)
+            .zip(input.chunks_exact(self.inner))
+        {
+            for ((y, &x), &max) in to.iter_mut().zip(from).zip(&*largest) {
+                *y = x - max;
+            }
+        }
+        unary_f32_in_place(self.isa, UnaryF32::Exp, output);
+        for line in output.chunks_exact(self.inner) {
+            for (sum, &y) in sums.iter_mut().zip(line) {
+                *sum += y;
+            }
+        }
+        for line in output.chunks_exact_mut(self.inner) {
+            for (y, &sum) in line.iter_mut().zip(&*sums) {
+                *y /= sum;
+            }
+        }
+    }
+}
+
+impl Step for SoftmaxStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], scratch: &mut [u8]) {
+        let row = self.length * self.inner;
+        if row == 0 {
+            return;
+        }
+        let input: &[f32] = bytemuck::cast_slice(inputs[0]);
+        let input = &input[units.start * row..units.end * row];
+        let output: &mut [f32] = bytemuck::cast_slice_mut(output);
+        if self.inner == 1 {
+            return softmax_f32(self.isa, self.length, input, output);
+        }
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..8 * self.inner]);
+        for (input, output) in input.chunks_exact(row).zip(output.chunks_exact_mut(row)) {
+            self.columns(input, output, scratch);
+        }
+    }
+
+    fn kernel(&self) -> &str {
+        "f32_softmax"
     }
 }
