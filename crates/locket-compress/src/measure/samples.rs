@@ -123,6 +123,16 @@ impl Samples {
         })
     }
 
+    /// The first `count` samples; tensors are shared, not copied.
+    #[must_use]
+    pub fn prefix(&self, count: usize) -> Self {
+        Self {
+            inputs: self.inputs.iter().take(count).cloned().collect(),
+            labels: self.labels.iter().take(count).copied().collect(),
+            label_offset: self.label_offset,
+        }
+    }
+
     /// How many samples there are.
     pub fn len(&self) -> usize {
         self.inputs.len()

@@ -1,8 +1,7 @@
 //! Operations become steps, values become buffers.
 
-use locket_kernels::Isa;
-use locket_mil::{Function, Type, ValueId};
-use locket_ops::{Cost, Layout, Node, Operator, Prepare, Prepared, ReferenceStep, registry};
+use locket_mil::{Function, Operation, Type, ValueId};
+use locket_ops::{Cost, Layout, Node, Prepare, Prepared, ReferenceStep, registry};
 use locket_tensor::{DType, Shape};
 
 use super::{PlanError, PlanOptions, constants::Folded, convert, layouts::Choice};
@@ -126,63 +125,98 @@ impl Maker<'_> {
                 limit: MAX_INPUTS,
             });
         }
-        let inputs: Vec<usize> = reads
-            .iter()
-            .map(|&(id, layout)| self.buffer_in(id, layout))
-            .collect::<Result<_, _>>()?;
-        for &(id, layout) in reads {
-            self.layouts[id.index()] = layout;
-        }
         let cost = operator.cost(&node);
         for (position, &output) in operation.outputs.iter().enumerate() {
-            let prepared = self.prepared(&node, operator, position)?;
-            let buffer = self.new_buffer(output);
-            self.places[output.index()][0] = Some(buffer);
-            self.drafts.steps.push(Draft {
-                kind: operation.kind.to_string(),
-                origin: operation.origin.clone(),
-                prepared,
-                inputs: inputs.clone(),
-                output: buffer,
-                // An operation with several outputs runs once for each; its cost is told once.
-                cost: if position == 0 { cost } else { Cost::default() },
-            });
-        }
-        for &(id, _) in reads {
-            self.layouts[id.index()] = choice.values[id.index()];
+            // An operation with several outputs runs once for each; its cost is told once.
+            let cost = if position == 0 { cost } else { Cost::default() };
+            for &(id, layout) in reads {
+                self.layouts[id.index()] = layout;
+            }
+            let prepare = Prepare {
+                node,
+                isa: self.options.isa,
+                output: position,
+                layouts: &self.layouts,
+            };
+            let prepared = operator.prepare(&prepare)?;
+            for &(id, _) in reads {
+                self.layouts[id.index()] = choice.values[id.index()];
+            }
+            match prepared {
+                Some(prepared) => {
+                    let inputs = reads
+                        .iter()
+                        .map(|&(id, layout)| self.buffer_in(id, layout))
+                        .collect::<Result<_, _>>()?;
+                    let buffer = self.new_buffer(output);
+                    self.places[output.index()][0] = Some(buffer);
+                    self.step(operation, prepared, inputs, buffer, cost);
+                }
+                None => self.by_reference(&node, position, cost)?,
+            }
         }
         Ok(())
     }
 
-    /// The operator's own step, or its reference. A reference reads and writes row-major: if layouts were chosen
-    /// otherwise, the operator promised a step and has none for these operands, which is an error of ours.
-    fn prepared(
-        &self,
-        node: &Node<'_>,
-        operator: &dyn Operator,
+    fn step(
+        &mut self,
+        operation: &Operation,
+        prepared: Prepared,
+        inputs: Vec<usize>,
         output: usize,
-    ) -> Result<Prepared, PlanError> {
-        let isa: Isa = self.options.isa;
-        let prepare = Prepare {
-            node: *node,
-            isa,
+        cost: Cost,
+    ) {
+        let (kind, origin) = (operation.kind.to_string(), operation.origin.clone());
+        self.drafts.steps.push(Draft {
+            kind,
+            origin,
+            prepared,
+            inputs,
             output,
-            layouts: &self.layouts,
-        };
-        if let Some(prepared) = operator.prepare(&prepare)? {
-            return Ok(prepared);
+            cost,
+        });
+    }
+
+    /// Runs the reference, which reads and writes row-major, and converts its result if readers were promised another layout.
+    fn by_reference(&mut self, node: &Node<'_>, position: usize, cost: Cost) -> Result<(), PlanError> {
+        let inputs = node
+            .dynamic_inputs(&[])
+            .into_iter()
+            .map(|id| self.buffer_in(id, Layout::RowMajor))
+            .collect::<Result<_, _>>()?;
+        let output = node.operation.outputs[position];
+        let buffer = self.new_buffer(output);
+        self.places[output.index()][0] = Some(buffer);
+        self.step(
+            node.operation,
+            ReferenceStep::prepare(node, position)?,
+            inputs,
+            buffer,
+            cost,
+        );
+        let promised = self.choice.values[output.index()];
+        let (dtype, shape) = node.output_ty(position)?;
+        if !promised.same_bytes(Layout::RowMajor, shape) {
+            let moved = self.new_buffer(output);
+            self.places[output.index()][0] = Some(moved);
+            self.conversion((dtype, shape), Layout::RowMajor, buffer, moved);
         }
-        let out = node.operation.outputs[output];
-        let values = node.dynamic_inputs(&[]).into_iter().chain([out]);
-        for id in values {
-            let shape = node.function.ty(id).shape().unwrap_or_default();
-            if !self.layouts[id.index()].same_bytes(Layout::RowMajor, shape) {
-                return Err(node
-                    .error("has no kernel for channels-last operands of this type")
-                    .into());
-            }
-        }
-        Ok(ReferenceStep::prepare(node, output)?)
+        Ok(())
+    }
+
+    fn conversion(&mut self, (dtype, shape): (DType, &[usize]), from: Layout, source: usize, target: usize) {
+        let bytes = self.drafts.buffers[source].bytes as u64;
+        self.drafts.steps.push(Draft {
+            kind: "locket.to_layout".to_owned(),
+            origin: Vec::new(),
+            prepared: convert::step(dtype, shape, from),
+            inputs: vec![source],
+            output: target,
+            cost: Cost {
+                macs: 0,
+                bytes: bytes * 2,
+            },
+        });
     }
 
     /// The buffer that holds `id` in `layout`; plans a conversion the first time that is another one than it has.
@@ -208,18 +242,7 @@ impl Maker<'_> {
         }
         let buffer = self.new_buffer(id);
         self.places[id.index()][1] = Some(buffer);
-        let bytes = function.ty(id).bytes() as u64;
-        self.drafts.steps.push(Draft {
-            kind: "locket.to_layout".to_owned(),
-            origin: Vec::new(),
-            prepared: convert::step(*dtype, shape, made),
-            inputs: vec![source],
-            output: buffer,
-            cost: Cost {
-                macs: 0,
-                bytes: bytes * 2,
-            },
-        });
+        self.conversion((*dtype, shape), made, source, buffer);
         Ok(buffer)
     }
 }
