@@ -7,6 +7,8 @@
 //! * [`lower`] leaves MIL for the executor: float16 programs are widened, quantised patterns become integer
 //!   operators, convolutions take up their bias, residual and activation.
 //!
+//! [`lint()`] says what a person should know before shipping a program.
+//!
 //! A pass is a function on a [`Function`](locket_mil::Function) that returns a [`PassReport`]: how much it changed,
 //! and what it looked at and left alone, with the reason. Adding one is a file under `passes/` and a line in a list here.
 #![forbid(unsafe_code)]
@@ -18,6 +20,7 @@ mod report;
 
 use locket_mil::Function;
 
+pub use lint::{LINTS, Lint, LintOptions, lint, lint_with, lowest_target};
 pub use report::{PassReport, Skipped};
 
 /// A named rewrite.

@@ -21,11 +21,14 @@ pub struct Skipped {
 }
 
 impl PassReport {
-    /// Notes a place that was left alone.
+    /// Notes a place that was left alone, once.
     pub(crate) fn skip(&mut self, node: &str, reason: impl Into<String>) {
-        self.skipped.push(Skipped {
+        let skipped = Skipped {
             node: node.to_owned(),
             reason: reason.into(),
-        });
+        };
+        if !self.skipped.contains(&skipped) {
+            self.skipped.push(skipped);
+        }
     }
 }

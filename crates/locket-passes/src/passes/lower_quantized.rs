@@ -161,7 +161,12 @@ impl Chain {
     fn origins(&self, before: &[&Operation]) -> Vec<String> {
         let core = std::iter::once(&self.core).filter(|core| core.kind != "dequantize");
         let clamps = self.clamps.iter().rev();
-        origins(before.iter().copied().chain(core).chain(clamps))
+        let names = origins(before.iter().copied().chain(core).chain(clamps));
+        if names.is_empty() {
+            self.quantize.origin.clone()
+        } else {
+            names
+        }
     }
 }
 

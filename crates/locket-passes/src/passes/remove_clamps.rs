@@ -15,19 +15,61 @@ use crate::{
 
 /// Runs the pass: once more after each round that removed something, because that may bare an earlier clamp.
 pub fn run(function: &mut Function) -> PassReport {
-    let mut report = PassReport::default();
+    let mut changes = 0;
     loop {
-        let removed = remove_once(function);
-        report.changes += removed;
-        if removed == 0 {
-            return report;
+        let mut report = PassReport::default();
+        let mut patch = Patch::new("remove_clamps");
+        for found in clamps(function) {
+            match found.verdict {
+                Verdict::Idle | Verdict::GivenByGrids => {
+                    patch.remove(found.index);
+                    patch.redirect(found.result, found.x);
+                    report.changes += 1;
+                }
+                Verdict::BeyondItsGrids => {
+                    let node = function.operations[found.index].label();
+                    report.skip(node, "a grid that reads it goes further than its bounds");
+                }
+                Verdict::Works => {}
+            }
+        }
+        patch.apply(function);
+        changes += report.changes;
+        if report.changes == 0 {
+            return PassReport { changes, ..report };
         }
     }
 }
 
-fn remove_once(function: &mut Function) -> usize {
-    let mut removed = 0;
-    let mut patch = Patch::new("remove_clamps");
+/// Positions of clamps whose operands already keep their bounds.
+pub(crate) fn idle(function: &Function) -> Vec<usize> {
+    let idle = clamps(function)
+        .into_iter()
+        .filter(|clamp| clamp.verdict == Verdict::Idle);
+    idle.map(|clamp| clamp.index).collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// What comes in keeps the bounds.
+    Idle,
+    /// It is only read by `quantize`s that saturate within the bounds.
+    GivenByGrids,
+    /// It is only read by `quantize`s, but one saturates later.
+    BeyondItsGrids,
+    /// None of these.
+    Works,
+}
+
+struct Clamp {
+    index: usize,
+    x: ValueId,
+    result: ValueId,
+    verdict: Verdict,
+}
+
+fn clamps(function: &Function) -> Vec<Clamp> {
+    let mut found = Vec::new();
     let links = Links::of(function);
     let mut bounds = vec![[f32::NEG_INFINITY, f32::INFINITY]; function.values().len()];
     for (index, operation) in function.operations.iter().enumerate() {
@@ -35,21 +77,27 @@ fn remove_once(function: &mut Function) -> usize {
             continue;
         };
         bounds[result.index()] = bounds_of(function, operation, &bounds);
-        let (Some([low, high]), Some(x)) = (as_clamp(function, operation), operation.input("x")) else {
+        let (Some(clamp), Some(x)) = (as_clamp(function, operation), operation.input("x")) else {
             continue;
         };
         let before = bounds[x.index()];
-        let kept = before[0] >= low && before[1] <= high;
-        if kept || read_by_narrower_grids(function, &links, result, [low, high]) {
-            // Readers of the result now read what may exceed the bounds, and saturate it themselves.
+        let verdict = if before[0] >= clamp[0] && before[1] <= clamp[1] {
+            Verdict::Idle
+        } else {
+            judge_readers(function, &links, result, clamp)
+        };
+        if matches!(verdict, Verdict::Idle | Verdict::GivenByGrids) {
+            // Readers of the result will read what may exceed the bounds, and saturate it themselves.
             bounds[result.index()] = before;
-            patch.remove(index);
-            patch.redirect(result, x);
-            removed += 1;
         }
+        found.push(Clamp {
+            index,
+            x,
+            result,
+            verdict,
+        });
     }
-    patch.apply(function);
-    removed
+    found
 }
 
 /// Operations whose results are some of the elements of `x`.
@@ -142,20 +190,26 @@ fn grid(function: &Function, operation: &Operation, codes: Option<DType>) -> Opt
     })
 }
 
-/// True if the value is only read by `quantize`s for which everything beyond the bounds is the last code anyway.
-fn read_by_narrower_grids(function: &Function, links: &Links, id: ValueId, [low, high]: [f32; 2]) -> bool {
+/// Whether the value is only read by `quantize`s for which everything beyond the bounds is the last code anyway.
+fn judge_readers(function: &Function, links: &Links, id: ValueId, [low, high]: [f32; 2]) -> Verdict {
     let users = links.users(id);
-    !users.is_empty()
-        && !links.is_output(id)
-        && users.iter().all(|&user| {
-            let operation = &function.operations[user];
-            let codes = Node::new(function, operation)
-                .output_ty(0)
-                .ok()
-                .map(|(dtype, _)| dtype);
-            operation.kind == "quantize"
-                && operation.input("axis").is_none()
-                && grid(function, operation, codes)
-                    .is_some_and(|grid| [grid.code(low), grid.code(high)] == grid.codes)
-        })
+    let quantizes = |user: &usize| function.operations[*user].kind == "quantize";
+    if users.is_empty() || links.is_output(id) || !users.iter().all(quantizes) {
+        return Verdict::Works;
+    }
+    let saturates = users.iter().all(|&user| {
+        let operation = &function.operations[user];
+        let codes = Node::new(function, operation)
+            .output_ty(0)
+            .ok()
+            .map(|(dtype, _)| dtype);
+        operation.input("axis").is_none()
+            && grid(function, operation, codes)
+                .is_some_and(|grid| [grid.code(low), grid.code(high)] == grid.codes)
+    });
+    if saturates {
+        Verdict::GivenByGrids
+    } else {
+        Verdict::BeyondItsGrids
+    }
 }

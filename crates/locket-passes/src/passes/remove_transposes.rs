@@ -1,7 +1,7 @@
 //! Removes transposes: readers of channels-last formats put one before and after each operation, and nearly all cancel.
 //!
 //! One sweep in program order. A transpose is not written where it stands but remembered: its result is another value, seen
-//! through a permutation. Two in a row are one permutation. An operation that does not care (elementwise, pad, concat,
+//! through a permutation. Two in a row are one permutation. An operation that does not care (elementwise, pad, concat, split,
 //! slice, reduction, softmax, quantisation) is computed on what is behind the permutation, with its axes and
 //! constants changed to match, and its result is remembered in turn. Where an operation does care, and at results of the function,
 //! the transpose is written, once for each value; as a `reshape` if only axes of one element change places.
@@ -54,7 +54,7 @@ pub fn run(function: &mut Function) -> PassReport {
     report
 }
 
-/// The transposes of a function that move elements.
+/// The transposes of a function: how many there are, and what those that move elements cost.
 struct Transposes {
     count: usize,
     bytes: usize,
@@ -88,7 +88,7 @@ fn transposes(function: &Function) -> Transposes {
 }
 
 /// True if the axes of more than one element keep their order. `shape` is that of the operand.
-fn moves_nothing(perm: &[usize], shape: &[usize]) -> bool {
+pub(crate) fn moves_nothing(perm: &[usize], shape: &[usize]) -> bool {
     let mut wide = perm
         .iter()
         .copied()
@@ -211,23 +211,23 @@ impl Sweep<'_> {
     /// Puts the sunk operation where the original stood.
     fn place(&mut self, original: &Operation, sunk: sink::Sunk) {
         let mut operation = sunk.operation;
-        let result = original.outputs[0];
         if is_identity(&sunk.perm) {
             self.operations.push(operation);
             return;
         }
-        let name = format!("{}_untransposed", self.function.value(result).name);
-        let ty = sink::before(self.function.ty(result), &sunk.perm);
-        let source = self.function.add_result(&name, ty);
-        operation.outputs = vec![source];
+        for (output, &result) in operation.outputs.iter_mut().zip(&original.outputs) {
+            let name = format!("{}_untransposed", self.function.value(result).name);
+            let ty = sink::before(self.function.ty(result), &sunk.perm);
+            *output = self.function.add_result(&name, ty);
+            let seen = Seen {
+                source: *output,
+                perm: sunk.perm.clone(),
+                origin: sunk.origin.clone(),
+                written: false,
+            };
+            self.see(result, seen);
+        }
         self.operations.push(operation);
-        let seen = Seen {
-            source,
-            perm: sunk.perm,
-            origin: sunk.origin,
-            written: false,
-        };
-        self.see(result, seen);
     }
 
     fn finish(&mut self) {

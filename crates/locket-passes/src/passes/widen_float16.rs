@@ -94,7 +94,12 @@ fn widen_inputs(function: &mut Function) -> usize {
         patch.redirect(input, wide);
         casts.push(cast(function, input, wide, DType::Float32));
     }
+    let outputs = function.outputs.clone();
     patch.apply(function);
+    // An input that is a result at once stays what it is.
+    for (output, before) in function.outputs.iter_mut().zip(outputs) {
+        output.value = before.value;
+    }
     let count = casts.len();
     function.operations.splice(0..0, casts);
     count

@@ -2,5 +2,6 @@
 
 mod files;
 mod kit;
+mod lints;
 mod random;
 mod values;

@@ -49,6 +49,18 @@ pub(crate) fn inputs(function: &Function, seed: u64) -> Vec<(ValueId, Tensor)> {
 
 /// The results of a function, each operation computed by its reference.
 pub(crate) fn run(function: &Function, inputs: &[(ValueId, Tensor)]) -> Vec<Tensor> {
+    let values = run_all(function, inputs);
+    let outputs = function.outputs.iter();
+    outputs
+        .map(|output| match function.const_tensor(output.value) {
+            Some(tensor) => tensor.clone(),
+            None => values[output.value.index()].clone().unwrap(),
+        })
+        .collect()
+}
+
+/// The values that inputs and operations have; `None` for constants.
+pub(crate) fn run_all(function: &Function, inputs: &[(ValueId, Tensor)]) -> Vec<Option<Tensor>> {
     let mut values: Vec<Option<Tensor>> = vec![None; function.values().len()];
     for (id, tensor) in inputs {
         values[id.index()] = Some(tensor.clone());
@@ -63,13 +75,7 @@ pub(crate) fn run(function: &Function, inputs: &[(ValueId, Tensor)]) -> Vec<Tens
             values[id.index()] = Some(tensor);
         }
     }
-    let outputs = function.outputs.iter();
-    outputs
-        .map(|output| match function.const_tensor(output.value) {
-            Some(tensor) => tensor.clone(),
-            None => values[output.value.index()].clone().unwrap(),
-        })
-        .collect()
+    values
 }
 
 /// Verifies the function, and that every operation is one of the registry with the types that it infers.

@@ -56,13 +56,7 @@ fn one(function: &mut Function, links: &Links, chain: &Chain, kind: &str) -> Res
         let between = codes_like(function, &name, result);
         operation.outputs = vec![between];
         operations.push(operation);
-        operations.push(tables::regrid_into(
-            function,
-            (between, grid),
-            chain.grid,
-            chain.clamp,
-            result,
-        ));
+        operations.push(tables::regrid_into(function, (between, grid), chain, result));
     }
     Ok(operations)
 }
@@ -83,7 +77,7 @@ fn concat(function: &mut Function, links: &Links, chain: &Chain) -> Result<Vec<O
     let mut operations = Vec::new();
     let codes: Vec<ValueId> = sources
         .into_iter()
-        .map(|source| tables::regrid(function, source, chain.grid, &mut operations))
+        .map(|source| tables::regrid(function, source, chain, &mut operations))
         .collect();
     let mut operation = chain.core.clone();
     operation.set_input("values", codes);
@@ -105,7 +99,7 @@ fn pad(function: &mut Function, links: &Links, chain: &Chain) -> Result<Vec<Oper
     };
     let (source, border) = source.zip(border).ok_or(NO_CODES)?;
     let mut operations = Vec::new();
-    let codes = tables::regrid(function, source, chain.grid, &mut operations);
+    let codes = tables::regrid(function, source, chain, &mut operations);
     let mut operation = core.clone();
     operation.set_input("x", codes);
     let border = function.add_constant("constant_val", f32::from(chain.grid.code(border)));

@@ -25,7 +25,9 @@ pub(super) fn lookup(function: &mut Function, links: &Links, chain: &Chain) -> O
     positions.sort_unstable();
     let table = tabulate(function, &positions, dequantize, chain)?;
     let mut operation = chain.replacement("locket.lookup_u8");
-    operation.origin = origins(positions.iter().map(|&at| &function.operations[at]));
+    if !positions.is_empty() {
+        operation.origin = origins(positions.iter().map(|&at| &function.operations[at]));
+    }
     operation.set_input("x", codes);
     if table
         .iter()
@@ -44,40 +46,39 @@ fn set_table(function: &mut Function, operation: &mut Operation, table: &[u8]) {
     operation.set_input("table", id);
 }
 
-/// Codes of one grid as codes of another, within a clamp: as they are if both are the same. The operation that does it, if it
-/// takes one, is appended to `operations`.
+/// Codes as codes of the grid of a chain's result: as they are if both are the same. The operation that does it, if it takes
+/// one, is appended to `operations`.
 pub(super) fn regrid(
     function: &mut Function,
     (codes, from): (ValueId, Grid),
-    to: Grid,
+    chain: &Chain,
     operations: &mut Vec<Operation>,
 ) -> ValueId {
-    if from == to {
+    if from == chain.grid {
         return codes;
     }
     let name = format!("{}_regridded", function.value(codes).name);
     let result = codes_like(function, &name, codes);
-    operations.push(regrid_into(function, (codes, from), to, None, result));
+    operations.push(regrid_into(function, (codes, from), chain, result));
     result
 }
 
-/// The operation that makes `result` of `codes`.
+/// The operation that makes `result`, on the grid and within the clamp of a chain's result, of `codes`.
 pub(super) fn regrid_into(
     function: &mut Function,
     (codes, from): (ValueId, Grid),
-    to: Grid,
-    clamp: Option<[f32; 2]>,
+    chain: &Chain,
     result: ValueId,
 ) -> Operation {
-    let [low, high] = to.codes(clamp);
+    let [low, high] = chain.grid.codes(chain.clamp);
     let table: Vec<u8> = (0..=255)
-        .map(|code| to.code(from.value(code)).clamp(low, high))
+        .map(|code| chain.grid.code(from.value(code)).clamp(low, high))
         .collect();
     let mut operation = Operation {
         kind: "locket.lookup_u8".into(),
         inputs: vec![("x".into(), codes.into())],
         outputs: vec![result],
-        origin: Vec::new(),
+        origin: chain.origins(&[]),
     };
     set_table(function, &mut operation, &table);
     operation

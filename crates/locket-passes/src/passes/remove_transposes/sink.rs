@@ -30,7 +30,7 @@ pub(super) fn before(ty: &Type, perm: &[usize]) -> Type {
 impl Sweep<'_> {
     /// The operation before the transposes of its operands; `None` if there are none, or if it cannot be.
     pub(super) fn sink(&mut self, operation: &Operation) -> Option<Sunk> {
-        if operation.outputs.len() != 1 {
+        if operation.outputs.is_empty() {
             return None;
         }
         let kind: &str = &operation.kind;
@@ -55,16 +55,20 @@ impl Sweep<'_> {
         let (function, inner) = (&mut *self.function, &mut sunk.operation);
         match kind {
             "quantize" | "dequantize" if operation.input("axis").is_none() => {}
-            "quantize" | "dequantize" | "softmax" => map_axis(function, inner, &seen.perm)?,
+            "quantize" | "dequantize" | "softmax" | "split" => map_axis(function, inner, &seen.perm)?,
             "pad" => map_pad(function, inner, &seen.perm)?,
             "slice_by_index" => map_slice(function, inner, &seen.perm)?,
+            "tile" => map_lists(function, inner, &["reps"], &seen.perm)?,
+            "reduce_argmax" | "reduce_argmin" => {
+                sunk.perm = reduce_to_position(function, inner, &seen.perm)?;
+            }
             "squeeze" => sunk.perm = drop_axes(function, inner, &seen.perm)?,
             "reshape" => {
                 let shape = function.ty(seen.source).shape()?;
                 moves_nothing(&seen.perm, shape).then_some(())?;
                 sunk.perm = (0..function.ty(operation.outputs[0]).shape()?.len()).collect();
             }
-            _ if kind.starts_with("reduce_") && !kind.starts_with("reduce_arg") => {
+            _ if kind.starts_with("reduce_") => {
                 sunk.perm = reduce(function, inner, &seen.perm)?;
             }
             _ if UNARY.contains(&kind) => {}
@@ -170,15 +174,38 @@ fn untransposed_tensor(tensor: &Tensor, full: &[usize], perm: &[usize]) -> Optio
     Tensor::from_bytes(tensor.dtype(), &shape, &bytes).ok()
 }
 
-/// Changes `axis` to that of the operand before its transpose; without one, it is the last.
+/// The axis of an operation; without one, it is the last.
+fn axis_of(function: &Function, operation: &Operation, rank: usize) -> Option<usize> {
+    match operation.input("axis") {
+        None => rank.checked_sub(1),
+        Some(_) => resolved_axes(function, operation, "axis", rank)?.first().copied(),
+    }
+}
+
+/// Changes `axis` to that of the operand before its transpose.
 fn map_axis(function: &mut Function, inner: &mut Operation, perm: &[usize]) -> Option<()> {
-    let axis = match inner.input("axis") {
-        None => perm.len().checked_sub(1)?,
-        Some(_) => *resolved_axes(function, inner, "axis", perm.len())?.first()?,
-    };
+    let axis = axis_of(function, inner, perm.len())?;
     let id = function.add_constant("axis", i32::try_from(perm[axis]).ok()?);
     inner.set_input("axis", id);
     Some(())
+}
+
+/// As [`reduce`] for the operators that reduce one axis.
+fn reduce_to_position(function: &mut Function, inner: &mut Operation, perm: &[usize]) -> Option<Vec<usize>> {
+    let gone = axis_of(function, inner, perm.len())?;
+    map_axis(function, inner, perm)?;
+    Some(if flag(function, inner, "keep_dims") {
+        perm.to_vec()
+    } else {
+        without(perm, &[gone])
+    })
+}
+
+/// The permutation of the axes that are left if `axes` vanish.
+fn without(perm: &[usize], axes: &[usize]) -> Vec<usize> {
+    let left = |axis: usize| axes.iter().filter(|&&gone| perm[gone] < axis).count();
+    let kept = (0..perm.len()).filter(|axis| !axes.contains(axis));
+    kept.map(|axis| perm[axis] - left(perm[axis])).collect()
 }
 
 /// Changes `axes` to those of the operand before its transpose. Returns the permutation of the axes that are left if
@@ -189,9 +216,7 @@ fn drop_axes(function: &mut Function, inner: &mut Operation, perm: &[usize]) -> 
     moved.sort_unstable();
     let id = function.add_constant("axes", ints(&moved));
     inner.set_input("axes", id);
-    let kept = (0..perm.len()).filter(|axis| !axes.contains(axis));
-    let left = |axis: usize| moved.iter().filter(|&&gone| gone < axis).count();
-    Some(kept.map(|axis| perm[axis] - left(perm[axis])).collect())
+    Some(without(perm, &axes))
 }
 
 fn reduce(function: &mut Function, inner: &mut Operation, perm: &[usize]) -> Option<Vec<usize>> {
@@ -233,24 +258,28 @@ fn map_slice(function: &mut Function, inner: &mut Operation, perm: &[usize]) -> 
             .is_some_and(|values| values.contains(&value))
     };
     (!set("squeeze_mask", 1)).then_some(())?;
-    let mut mapped = Vec::new();
-    for param in ["begin", "end", "stride", "begin_mask", "end_mask"] {
+    map_lists(
+        function,
+        inner,
+        &["begin", "end", "stride", "begin_mask", "end_mask"],
+        perm,
+    )
+}
+
+/// Reorders parameters that hold something for each axis.
+fn map_lists(function: &mut Function, inner: &mut Operation, params: &[&str], perm: &[usize]) -> Option<()> {
+    for param in params {
         let Some(id) = inner.input(param) else { continue };
         let tensor = function.const_tensor(id)?;
-        (tensor.shape() == [perm.len()]).then_some(())?;
+        (tensor.shape() == [perm.len()] && !tensor.dtype().is_packed()).then_some(())?;
         let codes = tensor.bytes();
         let width = tensor.dtype().bits() / 8;
         let mut bytes = vec![0u8; codes.len()];
         for (at, &axis) in perm.iter().enumerate() {
             bytes[axis * width..(axis + 1) * width].copy_from_slice(&codes[at * width..(at + 1) * width]);
         }
-        mapped.push((
-            param,
-            Tensor::from_bytes(tensor.dtype(), tensor.shape(), &bytes).ok()?,
-        ));
-    }
-    for (param, tensor) in mapped {
-        let id = function.add_constant(param, tensor);
+        let moved = Tensor::from_bytes(tensor.dtype(), tensor.shape(), &bytes).ok()?;
+        let id = function.add_constant(param, moved);
         inner.set_input(param, id);
     }
     Some(())
