@@ -3,7 +3,9 @@
 //! Labels are not looked at. Everything comes from one pass over the samples in float; what is kept is bounded however many
 //! samples there are: two numbers for each value, a mean for each channel, and a sample of the rows (pixels) of each layer.
 
+mod curvature;
 mod extract;
+mod patches;
 mod rows;
 mod stream;
 
@@ -11,6 +13,8 @@ use locket_mil::{Function, Program, ValueId};
 use locket_runtime::PlanOptions;
 use locket_tensor::Tensor;
 
+pub(crate) use curvature::{Curvature, Curvatures};
+pub(crate) use patches::Patches;
 pub(crate) use rows::{Point, RowChoice};
 pub(crate) use stream::{Stream, StreamOptions};
 

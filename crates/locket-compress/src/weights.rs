@@ -1,13 +1,25 @@
 //! Weights in fewer bits: what a weight becomes, and the `constexpr_*` operation that says so in MIL.
 
+mod clusters;
 mod encoded;
+mod int4;
 mod int8;
+mod palette;
+mod prune;
+mod second_order;
+mod store;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use half::f16;
 use locket_tensor::{DType, Tensor};
 
-pub(crate) use encoded::{Encoded, store};
-pub(crate) use int8::{int8, least_scales};
+pub(crate) use encoded::Encoded;
+pub(crate) use int4::int4;
+pub(crate) use int8::{int8, least_scales, pruned_int8};
+pub(crate) use palette::palette;
+pub(crate) use prune::prune;
+pub(crate) use store::Stored;
 
 /// A weight as a matrix: a row for each output channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,12 +50,8 @@ impl Matrix {
     pub(crate) fn relative_error(&self, other: &[f32]) -> f64 {
         let square = |value: f64| value * value;
         let power: f64 = self.values.iter().map(|&value| square(f64::from(value))).sum();
-        let error: f64 = self
-            .values
-            .iter()
-            .zip(other)
-            .map(|(&a, &b)| square(f64::from(a) - f64::from(b)))
-            .sum();
+        let pairs = self.values.iter().zip(other);
+        let error: f64 = pairs.map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
         if error == 0.0 { 0.0 } else { error / power }
     }
 }
@@ -57,4 +65,29 @@ pub(crate) fn float_tensor(dtype: DType, shape: &[usize], values: &[f32]) -> Ten
         Tensor::from_slice(shape, values)
     };
     tensor.expect("the shape has as many elements as there are values")
+}
+
+/// What `work` makes of 0 to `count`, in that order, on several threads.
+pub(crate) fn parallel<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let some = || {
+        let mut made = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return made;
+            }
+            made.push((index, work(index)));
+        }
+    };
+    let mut all = std::thread::scope(|scope| {
+        let workers: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(some)).collect();
+        let mut all = some();
+        for worker in workers {
+            all.extend(worker.join().expect("the work does not panic"));
+        }
+        all
+    });
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, made)| made).collect()
 }

@@ -97,6 +97,15 @@ impl RowChoice {
         Self { seed, each }
     }
 
+    /// The same choice with fewer rows, so that vectors of `width` for all `samples` have at most `elems` elements.
+    pub(crate) fn narrowed(&self, samples: usize, width: usize, elems: usize) -> Self {
+        let affordable = elems / (samples * width).max(1);
+        Self {
+            each: self.each.min(affordable).max(1),
+            ..*self
+        }
+    }
+
     /// The rows of a sample that are looked at, ascending: one in each of equal stretches.
     pub(crate) fn of(&self, point: &Point, sample: usize) -> Vec<usize> {
         let rows = point.rows();

@@ -93,7 +93,7 @@ fn compress(
         .zip(choices)
         .map(|(layer, &choice)| suited(layer, choice))
         .unzip();
-    let mut work = Work::new(function, layers, &choices, calibration)?;
+    let mut work = Work::new(function, layers, &choices, calibration, options.plan.threads)?;
     let mut stream = calibration.map(|calibration| {
         let stream = StreamOptions {
             plan: options.plan,

@@ -2,19 +2,23 @@
 
 use locket_mil::{Function, Operation, Target, ValueId};
 use locket_ops::Weight;
-use locket_tensor::DType;
+use locket_tensor::{DType, Tensor};
 
 use super::{
     Layer, LayerChoice, LayerReport, WeightForm,
     bias::{Correction, correct},
-    layers::stored_bytes,
 };
 use crate::{
     CompressError,
     activations::{Grid, Placement, input_grid, insert},
-    calibrate::{Calibration, Stream},
-    weights::{Encoded, Matrix, float_tensor, int8, least_scales, store},
+    calibrate::{Calibration, Curvatures, Patches, Point, Stream},
+    weights::{Encoded, Matrix, Stored, float_tensor, int4, int8, least_scales, palette, prune, pruned_int8},
 };
+
+/// Inputs of an output channel up to which second moments are held: 6144 squared are 288 MiB in float64, three times over.
+const MOST_INPUTS: usize = 6144;
+/// Elements of the inputs that are looked at for one layer: 128 MiB.
+const INPUT_ELEMS: usize = 32 << 20;
 
 /// The function as far as it is, and what was decided about its activations.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub(super) struct Work<'a> {
     operands: Vec<Option<Grid>>,
     /// For each layer, the sum that it is fused with.
     sums: Vec<Option<ValueId>>,
+    threads: usize,
 }
 
 impl<'a> Work<'a> {
@@ -34,12 +39,14 @@ impl<'a> Work<'a> {
         layers: &[Layer],
         choices: &[LayerChoice],
         calibration: Option<&'a Calibration<'a>>,
+        threads: usize,
     ) -> Result<Self, CompressError> {
         let mut work = Self {
             function: function.clone(),
             calibration,
             operands: vec![None; layers.len()],
             sums: vec![None; layers.len()],
+            threads: threads.max(1),
         };
         let integer: Vec<bool> = function
             .operations
@@ -94,7 +101,7 @@ impl<'a> Work<'a> {
         &mut self,
         layer: &Layer,
         choice: LayerChoice,
-        stream: Option<&mut Stream<'_>>,
+        mut stream: Option<&mut Stream<'_>>,
     ) -> Result<LayerReport, CompressError> {
         let mut report = LayerReport {
             name: layer.name.clone(),
@@ -104,32 +111,95 @@ impl<'a> Work<'a> {
             weight_error: 0.0,
             skipped: None,
         };
-        if choice == LayerChoice::FLOAT {
+        if choice.weights == WeightForm::Float {
             return Ok(report);
         }
         let weight = self.dense_weight(layer)?;
-        let encoded = self.encode(layer, choice.weights, &weight)?;
+        let curvatures = match stream.as_deref_mut() {
+            Some(stream) if choice.weights != WeightForm::Float16 => self.curvatures(layer, stream)?,
+            _ => None,
+        };
+        let stored = self.encode(layer, choice.weights, &weight, curvatures.as_ref()).and_then(|encoded| {
+            let dtype = self.weight_type(layer);
+            let stored = Stored::new(&encoded, dtype, &layer.weight_shape);
+            // A layer on integers needs its weight as integers, larger or not.
+            if stored.bytes() >= layer.weight_bytes && !choice.activations {
+                let (after, before) = (stored.bytes(), layer.weight_bytes);
+                return Err(format!("{} would take {after} bytes, it takes {before} now", choice.weights));
+            }
+            Ok((encoded, stored))
+        });
+        let (encoded, stored) = match stored {
+            Ok(both) => both,
+            Err(reason) => {
+                report.done = LayerChoice::FLOAT;
+                report.skipped = Some(reason);
+                return Ok(report);
+            }
+        };
         report.weight_error = weight.relative_error(&encoded.dense());
-        report.bytes_after = self.replace_weight(layer, &encoded);
+        report.bytes_after = stored.bytes();
+        self.replace_weight(layer, &encoded, stored);
         if let (Some(stream), Some(calibration)) = (stream, self.calibration) {
-            let position = producer(&self.function, layer.output);
-            let targets = &calibration.targets[layer.index];
-            let looked_at = self.sums[layer.index].unwrap_or(layer.output);
-            let target = targets
-                .iter()
-                .find(|target| target.point.value == looked_at)
-                .unwrap_or(&targets[0]);
-            let correction = Correction {
-                function: &self.function,
-                position,
-                target,
-                rows: calibration.rows,
-                bias: self.bias(layer),
-            };
-            let bias = correct(&correction, stream)?;
+            let bias = self.corrected_bias(layer, calibration, stream)?;
             self.set_bias(layer, &bias);
         }
         Ok(report)
+    }
+
+    fn corrected_bias(
+        &self,
+        layer: &Layer,
+        calibration: &Calibration<'_>,
+        stream: &mut Stream<'_>,
+    ) -> Result<Vec<f32>, CompressError> {
+        let targets = &calibration.targets[layer.index];
+        let looked_at = self.sums[layer.index].unwrap_or(layer.output);
+        let target = targets
+            .iter()
+            .find(|target| target.point.value == looked_at)
+            .unwrap_or(&targets[0]);
+        let correction = Correction {
+            function: &self.function,
+            position: producer(&self.function, layer.output),
+            target,
+            rows: calibration.rows,
+            bias: self.bias(layer),
+        };
+        correct(&correction, stream)
+    }
+
+    /// How much errors in the layer's weight cost, from what the layers before it give now. `None` if it has too many
+    /// inputs for that, or the samples say nothing about them.
+    fn curvatures(&self, layer: &Layer, stream: &mut Stream<'_>) -> Result<Option<Curvatures>, CompressError> {
+        let Some(calibration) = self.calibration else {
+            return Ok(None);
+        };
+        let position = producer(&self.function, layer.output);
+        let operation = &self.function.operations[position];
+        let columns = layer.weight_elems / layer.weight_shape[0].max(1);
+        let (Some(patches), Some(x)) = (Patches::of(&self.function, operation), operation.input("x")) else {
+            return Ok(None);
+        };
+        let width = patches.width();
+        if columns == 0 || columns > MOST_INPUTS || width != columns * layer.groups {
+            return Ok(None);
+        }
+        let point = Point::new(&self.function, layer.output, layer.kind == "linear");
+        let rows = calibration.rows.narrowed(calibration.samples.len(), width, INPUT_ELEMS);
+        let gathered = stream.advance(&self.function, position, &[x], &|sample, values: &[Tensor]| {
+            let values = values[0].to_f32().unwrap_or_default();
+            patches.gather(&values, &rows.of(&point, sample))
+        })?;
+        let mut inputs = gathered.concat();
+        let isa = calibration.options.plan.isa;
+        Ok(Curvatures::of(&mut inputs, layer.groups, columns, layer.weight_shape[0], isa))
+    }
+
+    fn weight_type(&self, layer: &Layer) -> DType {
+        let operation = &self.function.operations[producer(&self.function, layer.output)];
+        let weight = operation.input("weight").expect("a layer has a weight");
+        self.function.ty(weight).dtype().unwrap_or(DType::Float32)
     }
 
     fn dense_weight(&self, layer: &Layer) -> Result<Matrix, CompressError> {
@@ -152,30 +222,58 @@ impl<'a> Work<'a> {
         Ok(Matrix::of(&layer.weight_shape, values))
     }
 
-    fn encode(&self, layer: &Layer, form: WeightForm, weight: &Matrix) -> Result<Encoded, CompressError> {
+    /// The compressed weight, or why there is none.
+    fn encode(
+        &self,
+        layer: &Layer,
+        form: WeightForm,
+        weight: &Matrix,
+        curvatures: Option<&Curvatures>,
+    ) -> Result<Encoded, String> {
+        let threads = self.threads;
+        let pruned = matches!(form, WeightForm::Pruned { .. } | WeightForm::PrunedInt8 { .. });
+        if pruned && weight.values.iter().all(|&value| value == 0.0) {
+            return Err("its weight is zero throughout".to_owned());
+        }
         match form {
-            WeightForm::Int8 => {
-                let least =
-                    self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale));
-                Ok(int8(weight, least.as_deref()))
+            WeightForm::Float => Err("it is left in float".to_owned()),
+            WeightForm::Float16 => {
+                if self.weight_type(layer) == DType::Float16 {
+                    return Err("its weight is float16 already".to_owned());
+                }
+                let narrow: Vec<half::f16> = weight.values.iter().map(|&value| half::f16::from_f32(value)).collect();
+                match narrow.iter().all(|value| value.is_finite()) {
+                    true => Ok(Encoded::Float16(narrow)),
+                    false => Err("a weight is beyond the range of float16".to_owned()),
+                }
             }
-            other => Err(CompressError::Unsuitable(format!("{other}: not possible"))),
+            WeightForm::Int8 => {
+                let least = self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale));
+                Ok(int8(weight, least.as_deref(), curvatures, threads))
+            }
+            WeightForm::Int4 => Ok(int4(weight, &layer.weight_shape, curvatures, threads)),
+            WeightForm::Palette { bits, group } => {
+                let group = group.map_or(weight.rows, usize::from);
+                if weight.rows % group != 0 {
+                    let rows = weight.rows;
+                    return Err(format!("groups of {group} do not divide its {rows} output channels"));
+                }
+                Ok(palette(weight, bits, weight.rows / group, curvatures, threads))
+            }
+            WeightForm::Pruned { percent } => Ok(Encoded::Sparse(prune(weight, percent, curvatures, threads).values)),
+            WeightForm::PrunedInt8 { percent } => Ok(pruned_int8(&prune(weight, percent, curvatures, threads))),
         }
     }
 
-    /// Stores a compressed weight, and gives its bytes.
-    fn replace_weight(&mut self, layer: &Layer, encoded: &Encoded) -> u64 {
+    /// Puts a compressed weight in the place of the one before.
+    fn replace_weight(&mut self, layer: &Layer, encoded: &Encoded, stored: Stored) {
         let position = producer(&self.function, layer.output);
-        let old = self.function.operations[position]
-            .input("weight")
-            .expect("a layer has a weight");
+        let old = self.function.operations[position].input("weight").expect("a layer has a weight");
         let name = self.function.value(old).name.clone();
-        let dtype = self.function.ty(old).dtype().unwrap_or(DType::Float32);
-        let (operations, new) = store(&mut self.function, &name, encoded, dtype, &layer.weight_shape);
+        let (operations, new) = stored.add(&mut self.function, &name);
         self.function.operations[position].set_input("weight", new);
         self.function.operations.splice(position..position, operations);
         self.function.opset = self.function.opset.max(encoded.target());
-        stored_bytes(&self.function, new)
     }
 
     /// The bias of a layer; zeros if it has none.

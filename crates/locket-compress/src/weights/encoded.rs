@@ -1,83 +1,82 @@
-//! Weights in compressed form, and the operations that expand them.
+//! Weights in compressed form.
 
-use locket_mil::{Arg, Function, Name, Operation, Target, Type, ValueId};
-use locket_tensor::{DType, Tensor};
-
-use super::float_tensor;
+use half::f16;
+use locket_mil::Target;
 
 /// A weight in compressed form. Elements are in the order of the weight.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Encoded {
-    /// Codes times the scale of their output channel.
+    /// Narrow floats.
+    Float16(Vec<f16>),
+    /// Codes times the scale of their row.
     Int8 { codes: Vec<i8>, scale: Vec<f32> },
+    /// Codes from -8 to 7 times the scale of their block; each row has so many equal blocks.
+    Int4 {
+        codes: Vec<i8>,
+        scale: Vec<f32>,
+        blocks: usize,
+    },
+    /// Indices into the table of their group of rows; all tables one after the other.
+    Palette {
+        bits: u8,
+        indices: Vec<u8>,
+        tables: Vec<f32>,
+    },
+    /// Values, of which many are zero.
+    Sparse(Vec<f32>),
+    /// Codes times the scale of their row, of which many are zero.
+    SparseInt8 { codes: Vec<i8>, scale: Vec<f32> },
 }
 
 impl Encoded {
     /// The values that the weight has from now on, in float32.
     pub(crate) fn dense(&self) -> Vec<f32> {
         match self {
-            Self::Int8 { codes, scale } => {
-                let columns = codes.len() / scale.len().max(1);
-                let rows = codes.chunks_exact(columns.max(1)).zip(scale);
-                rows.flat_map(|(row, scale)| row.iter().map(move |&code| f32::from(code) * scale))
+            Self::Float16(values) => values.iter().map(|value| value.to_f32()).collect(),
+            Self::Int8 { codes, scale }
+            | Self::SparseInt8 { codes, scale }
+            | Self::Int4 { codes, scale, .. } => {
+                let elems = (codes.len() / scale.len().max(1)).max(1);
+                let blocks = codes.chunks_exact(elems).zip(scale);
+                blocks
+                    .flat_map(|(block, scale)| block.iter().map(move |&code| f32::from(code) * scale))
                     .collect()
             }
+            Self::Palette {
+                bits,
+                indices,
+                tables,
+            } => {
+                let groups = tables.len() >> bits;
+                let elems = (indices.len() / groups.max(1)).max(1);
+                let groups = indices.chunks_exact(elems).zip(tables.chunks_exact(1 << bits));
+                groups
+                    .flat_map(|(group, table)| group.iter().map(|&index| table[usize::from(index)]))
+                    .collect()
+            }
+            Self::Sparse(values) => values.clone(),
         }
+    }
+
+    /// Tables of a palette; 1 for other forms.
+    pub(crate) fn groups(&self) -> usize {
+        match self {
+            Self::Palette { bits, tables, .. } => tables.len() >> bits,
+            _ => 1,
+        }
+    }
+
+    /// True for a palette that iOS 16 has: one table, and not 3 bits.
+    pub(crate) fn plain_palette(&self) -> bool {
+        matches!(self, Self::Palette { bits, .. } if *bits != 3) && self.groups() == 1
     }
 
     /// The oldest target that has the form.
     pub(crate) fn target(&self) -> Target {
         match self {
-            Self::Int8 { .. } => Target::Ios16,
+            Self::Float16(_) | Self::Int8 { .. } | Self::Sparse(_) => Target::Ios16,
+            Self::Palette { .. } if self.plain_palette() => Target::Ios16,
+            Self::Palette { .. } | Self::Int4 { .. } | Self::SparseInt8 { .. } => Target::Ios18,
         }
-    }
-}
-
-/// Adds the constants of a compressed weight, and gives the operations that expand it to a tensor of this type and shape, and the value
-/// that holds it.
-pub(crate) fn store(
-    function: &mut Function,
-    name: &str,
-    encoded: &Encoded,
-    dtype: DType,
-    shape: &[usize],
-) -> (Vec<Operation>, ValueId) {
-    let result = function.add_result(&format!("{name}_expanded"), Type::tensor(dtype, shape));
-    let mut put = |part: &str, tensor: Tensor| function.add_constant(&format!("{name}_{part}"), tensor);
-    let operation = match encoded {
-        Encoded::Int8 { codes, scale } => {
-            let data = put(
-                "codes",
-                tensor_of(DType::Int8, shape, bytemuck::cast_slice(codes)),
-            );
-            let scale = put("scale", float_tensor(dtype, &[scale.len()], scale));
-            let zero_point = put("zero", Tensor::scalar(0i8));
-            let axis = put("axis", Tensor::scalar(0i32));
-            constexpr(
-                "constexpr_affine_dequantize",
-                &[
-                    ("quantized_data", data),
-                    ("zero_point", zero_point),
-                    ("scale", scale),
-                    ("axis", axis),
-                ],
-                result,
-            )
-        }
-    };
-    (vec![operation], result)
-}
-
-fn tensor_of(dtype: DType, shape: &[usize], bytes: &[u8]) -> Tensor {
-    Tensor::from_bytes(dtype, shape, bytes).expect("there is a code for each element")
-}
-
-fn constexpr(kind: &str, inputs: &[(&str, ValueId)], result: ValueId) -> Operation {
-    let bind = |&(param, id): &(&str, ValueId)| (Name::from(param), Arg::One(id));
-    Operation {
-        kind: kind.into(),
-        inputs: inputs.iter().map(bind).collect(),
-        outputs: vec![result],
-        origin: Vec::new(),
     }
 }

@@ -55,3 +55,25 @@ fn w8a8_keeps_the_accuracy_of_small_models() {
         assert!(agreement >= 94.0, "{model}: agreement {agreement}");
     }
 }
+
+#[test]
+#[ignore = "slow: forms of weights on small models, half a minute in release"]
+fn fewer_bits_keep_the_accuracy_of_small_models() {
+    let Some(resnet) = subject("resnet8_cifar10.onnx", "cifar10", 192, 4000) else {
+        return;
+    };
+    for (recipe, least) in [
+        ("w8", 75.8),
+        ("w4", 74.5),
+        ("pal6", 75.5),
+        ("pal4", 75.0),
+        ("pal4g16", 75.0),
+        ("pal3", 70.0),
+        ("prune50", 70.0),
+        ("prune50+w8", 70.0),
+        ("f16", 76.2),
+    ] {
+        let [_, top1, _] = outcome("resnet8", &resnet, recipe);
+        assert!(top1 >= least, "{recipe}: top-1 {top1}");
+    }
+}

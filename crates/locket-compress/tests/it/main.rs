@@ -2,3 +2,4 @@
 
 mod kit;
 mod kit_recipes;
+mod recipes;

@@ -1,0 +1,59 @@
+//! The commands: one file each, and one line each in the list below.
+
+use anyhow::Result;
+
+use crate::context::Context;
+
+mod bench;
+mod check;
+mod completions;
+mod compress;
+mod convert;
+mod demo;
+mod devices;
+mod eval;
+mod inspect;
+mod man;
+mod optimize;
+mod profile;
+mod run;
+
+/// Makes the sub-commands: each module has `Options`, whose documentation is the help, and `run`, which gives the exit code.
+macro_rules! commands {
+    ($($name:ident: $module:ident,)*) => {
+        /// A command with its options.
+        #[derive(Debug, clap::Subcommand)]
+        pub(crate) enum Command {
+            $($name($module::Options),)*
+        }
+
+        impl Command {
+            /// Runs the command and gives its exit code.
+            ///
+            /// # Errors
+            ///
+            /// Whatever keeps it from giving a result.
+            pub(crate) fn run(&self, context: &Context) -> Result<u8> {
+                match self {
+                    $(Self::$name(options) => $module::run(options, context),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Inspect: inspect,
+    Check: check,
+    Convert: convert,
+    Run: run,
+    Eval: eval,
+    Profile: profile,
+    Bench: bench,
+    Compress: compress,
+    Optimize: optimize,
+    Demo: demo,
+    Devices: devices,
+    Completions: completions,
+    Man: man,
+}

@@ -1,0 +1,152 @@
+//! `locket run`: one prediction from files to files.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+use locket_report::{
+    table::{Column, Table},
+    units,
+};
+use locket_runtime::plan::Port;
+use locket_tensor::{Tensor, TensorRef};
+use serde::Serialize;
+
+use crate::{
+    context::Context,
+    model,
+    tensors::{self, OutputBuffers},
+};
+
+/// Runs a model on .npy files and writes one .npy file for each output
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: locket run model.onnx --input image=photo.npy --output-dir results")]
+pub(crate) struct Options {
+    /// An ONNX or TFLite file, or a Core ML .mlpackage
+    model: PathBuf,
+    /// An input: NAME=FILE.npy, or FILE.npy alone if the model has one input
+    #[arg(long = "input", value_name = "NAME=FILE", required = true)]
+    inputs: Vec<String>,
+    /// Folder for the outputs, which are named after the model's; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    output_dir: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Written {
+    name: String,
+    file: String,
+    dtype: String,
+    shape: Vec<usize>,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    model: String,
+    milliseconds: f64,
+    peak_bytes: usize,
+    outputs: Vec<Written>,
+}
+
+pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
+    let (mut session, _) = model::open(&options.model, context.plan_options())?;
+    let inputs = read_inputs(&options.inputs, &session.plan().inputs)?;
+    let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
+    let mut buffers = OutputBuffers::new(&session.plan().outputs);
+    let start = Instant::now();
+    session.predict(&views, &mut buffers.views(), None)?;
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    let outcome = Outcome {
+        model: options.model.display().to_string(),
+        milliseconds,
+        peak_bytes: session.plan().peak_bytes(),
+        outputs: write_outputs(&options.output_dir, &session.plan().outputs, &buffers.tensors()?)?,
+    };
+    if context.json {
+        context.print_json(&outcome)?;
+        return Ok(0);
+    }
+    let mut table = Table::new([Column::left("output"), Column::left("type"), Column::left("file")]);
+    for written in &outcome.outputs {
+        let ty = format!("{} {}", written.dtype, tensors::shape_text(&written.shape));
+        table.row([written.name.clone(), ty, written.file.clone()]);
+    }
+    context.print(&context.table(&table))?;
+    context.note(&format!(
+        "one prediction, cold: {}; peak {}",
+        units::milliseconds(milliseconds),
+        units::bytes(outcome.peak_bytes as u64)
+    ));
+    Ok(0)
+}
+
+/// Reads all inputs, in the order of the interface.
+fn read_inputs(given: &[String], ports: &[Port]) -> Result<Vec<Tensor>> {
+    let names = || ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut found: Vec<Option<Tensor>> = vec![None; ports.len()];
+    for argument in given {
+        let (index, path) = resolve(argument, ports)?;
+        let slot = &mut found[index];
+        if slot.is_some() {
+            bail!("--input {argument}: input {} is given twice", ports[index].name);
+        }
+        *slot = Some(tensors::read_input(path, &ports[index])?);
+    }
+    let missing: Vec<&str> = ports
+        .iter()
+        .zip(&found)
+        .filter(|(_, tensor)| tensor.is_none())
+        .map(|(port, _)| port.name.as_str())
+        .collect();
+    if !missing.is_empty() {
+        bail!("--input is missing for {}; the model's inputs are {}", missing.join(", "), names());
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Which input an argument is for, and its file. A name may hold `=` itself: the longest name that fits is meant.
+fn resolve<'a>(argument: &'a str, ports: &[Port]) -> Result<(usize, &'a Path)> {
+    let named = ports.iter().enumerate().filter_map(|(index, port)| {
+        let path = argument.strip_prefix(port.name.as_str())?.strip_prefix('=')?;
+        Some((port.name.len(), index, path))
+    });
+    if let Some((_, index, path)) = named.max_by_key(|(length, ..)| *length) {
+        return Ok((index, Path::new(path)));
+    }
+    let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
+    if let [_] = ports
+        && (!argument.contains('=') || Path::new(argument).exists())
+    {
+        return Ok((0, Path::new(argument)));
+    }
+    match argument.split_once('=') {
+        Some((name, _)) => bail!("--input {argument}: no input is called {name}; the model's inputs are {}", names.join(", ")),
+        None => bail!("--input {argument}: expected NAME=FILE, the model's inputs are {}", names.join(", ")),
+    }
+}
+
+fn write_outputs(folder: &Path, ports: &[Port], outputs: &[Tensor]) -> Result<Vec<Written>> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let mut taken = BTreeSet::new();
+    let mut all = Vec::new();
+    for (port, tensor) in ports.iter().zip(outputs) {
+        let stem = tensors::file_stem(&port.name);
+        // Names that differ only in characters that file names cannot have.
+        let stem = (1..)
+            .map(|n| if n == 1 { stem.clone() } else { format!("{stem}_{n}") })
+            .find(|stem| taken.insert(stem.clone()))
+            .unwrap_or(stem);
+        let path = folder.join(format!("{stem}.npy"));
+        tensors::write(&path, tensor)?;
+        all.push(Written {
+            name: port.name.clone(),
+            file: path.display().to_string(),
+            dtype: tensor.dtype().to_string(),
+            shape: tensor.shape().to_vec(),
+        });
+    }
+    Ok(all)
+}

@@ -1,0 +1,316 @@
+//! Recipes on a small network with one of everything: a stem, a depthwise and a grouped convolution, a residual, a
+//! concatenation, pools, a fully connected layer.
+
+use locket_compress::{
+    calibrate::{Calibration, CalibrationOptions},
+    measure::Samples,
+    recipe::{ApplyOptions, Compressed, LayerChoice, Recipe, WeightForm, apply, apply_mixed, layers, weight_bytes},
+};
+use locket_formats::{coreml, limits::Limits};
+use locket_kernels::Isa;
+use locket_mil::{Function, Program, SourceFormat, text};
+use locket_ops::Weight;
+use locket_runtime::{PlanOptions, compile};
+use locket_tensor::Tensor;
+
+const NETWORK: &str = r#"func main opset ios15 (%x: fp32[1, 3, 16, 16]) -> (scores: %y) {
+  %w1: fp32[32, 3, 3, 3] = ramp(-0.4, 0.05)
+  %b1: fp32[32] = ramp(-0.2, 0.03)
+  %c1: fp32[1, 32, 16, 16] = conv(x=%x, weight=%w1, bias=%b1, pad_type="same") "stem"
+  %r1: fp32[1, 32, 16, 16] = relu6(x=%c1) "stem_relu"
+  %w2: fp32[32, 1, 3, 3] = ramp(-0.3, 0.04)
+  %c2: fp32[1, 32, 8, 8] = conv(x=%r1, weight=%w2, pad_type="same", strides=[2, 2], groups=32) "depthwise"
+  %r2: fp32[1, 32, 8, 8] = relu(x=%c2) "depthwise_relu"
+  %w3: fp32[32, 32, 1, 1] = ramp(-0.11, 0.015)
+  %c3: fp32[1, 32, 8, 8] = conv(x=%r2, weight=%w3) "project"
+  %a3: fp32[1, 32, 8, 8] = add(x=%c3, y=%r2) "sum"
+  %r3: fp32[1, 32, 8, 8] = relu(x=%a3) "sum_relu"
+  %w4: fp32[32, 16, 3, 3] = ramp(-0.1, 0.013)
+  %c4: fp32[1, 32, 8, 8] = conv(x=%r3, weight=%w4, pad_type="same", groups=2) "grouped"
+  %r4: fp32[1, 32, 8, 8] = relu(x=%c4) "grouped_relu"
+  %j: fp32[1, 64, 8, 8] = concat(values=(%r3, %r4), axis=1, interleave=false) "join"
+  %p: fp32[1, 64, 4, 4] = max_pool(x=%j, kernel_sizes=[2, 2], strides=[2, 2], pad_type="valid") "pool"
+  %m: fp32[1, 64, 1, 1] = reduce_mean(x=%p, axes=[2, 3], keep_dims=true) "mean"
+  %f: fp32[1, 64] = reshape(x=%m, shape=[1, 64]) "flat"
+  %w5: fp32[10, 64] = ramp(-0.3, 0.04)
+  %b5: fp32[10] = ramp(-0.2, 0.03)
+  %l: fp32[1, 10] = linear(x=%f, weight=%w5, bias=%b5) "head"
+  %y: fp32[1, 10] = softmax(x=%l, axis=-1) "scores"
+}"#;
+
+/// Weights that look random instead of the text's short ramps.
+fn network() -> Program {
+    let mut function = text::parse(NETWORK).unwrap();
+    let mut state = 1u32;
+    for layer in layers(&function) {
+        let position = function.operations.iter().position(|op| op.outputs == [layer.output]).unwrap();
+        let id = function.operations[position].input("weight").unwrap();
+        let fan_in = (layer.weight_elems / layer.weight_shape[0]) as f32;
+        let values: Vec<f32> = (0..layer.weight_elems)
+            .map(|_| noise(&mut state) * 3.4 / fan_in.sqrt())
+            .collect();
+        function.set_constant(id, Tensor::from_slice(&layer.weight_shape, &values).unwrap());
+    }
+    Program::new(function, SourceFormat::Memory)
+}
+
+/// Evenly from -0.5 to 0.5.
+fn noise(state: &mut u32) -> f32 {
+    *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    (*state >> 8) as f32 / (1u32 << 24) as f32 - 0.5
+}
+
+/// Smooth pictures with noise.
+fn samples(count: usize) -> Samples {
+    let mut state = 7u32;
+    let picture = |state: &mut u32| {
+        let phase = noise(state) * 6.0;
+        let pixel = |at: usize, state: &mut u32| {
+            let (x, y) = (at % 16, at / 16 % 16);
+            ((x as f32 * 0.4 + y as f32 * 0.3 + phase).sin() + 0.3 * noise(state)) * 1.5
+        };
+        let values: Vec<f32> = (0..768).map(|at| pixel(at, state)).collect();
+        Tensor::from_slice(&[1, 3, 16, 16], &values).unwrap()
+    };
+    Samples {
+        inputs: (0..count).map(|_| picture(&mut state)).collect(),
+        labels: vec![0; count],
+        label_offset: 0,
+    }
+}
+
+fn plan_options(threads: usize) -> PlanOptions {
+    PlanOptions {
+        isa: Isa::best(),
+        threads,
+    }
+}
+
+fn calibration<'a>(program: &Program, samples: &'a Samples, threads: usize) -> Calibration<'a> {
+    let options = CalibrationOptions {
+        plan: plan_options(threads),
+        seed: 3,
+    };
+    Calibration::collect(program, samples, options, &|_| {}).unwrap()
+}
+
+fn applied(program: &Program, recipe: &str, calibration: Option<&Calibration<'_>>) -> Compressed {
+    let recipe: Recipe = recipe.parse().unwrap();
+    apply(program, recipe, calibration, &ApplyOptions::new(plan_options(2))).unwrap()
+}
+
+fn scores(function: &Function, samples: &Samples) -> Vec<f32> {
+    let evaluation = locket_compress::measure::evaluate(function, samples, plan_options(2), &|_| {}).unwrap();
+    evaluation.scores
+}
+
+/// Root of the mean square of a difference.
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    (squares / a.len() as f64).sqrt()
+}
+
+/// The weights of all layers, expanded.
+fn weights(function: &Function) -> Vec<Vec<f32>> {
+    let expanded = |layer: &locket_compress::recipe::Layer| {
+        let position = function.operations.iter().position(|op| op.outputs == [layer.output]).unwrap();
+        let id = function.operations[position].input("weight").unwrap();
+        Weight::of(function, id).unwrap().expand().unwrap().to_f32().unwrap()
+    };
+    layers(function).iter().map(expanded).collect()
+}
+
+/// Recipes, and how far scores may move: several times what was seen, far below what a mistake gives.
+const RECIPES: [(&str, f64); 13] = [
+    ("w8a8", 0.01),
+    ("w8", 0.004),
+    ("w4", 0.03),
+    ("f16", 0.001),
+    ("pal8", 0.004),
+    ("pal6", 0.01),
+    ("pal4", 0.03),
+    ("pal4g16", 0.03),
+    ("pal3", 0.06),
+    ("pal2", 0.15),
+    ("pal1", 0.3),
+    ("prune50", 0.06),
+    ("prune50+w8", 0.06),
+];
+
+#[test]
+fn every_recipe_survives_the_file_and_keeps_the_scores() {
+    let (program, samples) = (network(), samples(24));
+    let calibration = calibration(&program, &samples, 2);
+    let float = scores(program.main(), &samples);
+    let folder = tempfile::tempdir().unwrap();
+    for (recipe, allowed) in RECIPES {
+        let compressed = applied(&program, recipe, Some(&calibration));
+        let made = compressed.program.main();
+        let before = scores(made, &samples);
+        let moved = distance(&before, &float);
+        println!("{recipe}: scores moved by {moved:.5}, {} bytes", weight_bytes(made));
+        assert!(moved <= allowed, "{recipe}: scores moved by {moved}");
+        assert!(moved > 0.0, "{recipe} changed nothing");
+        let path = folder.path().join(format!("{}.mlpackage", recipe.replace('+', "_")));
+        coreml::write(&compressed.program, &path, &coreml::WriteOptions::default()).unwrap();
+        let read = coreml::read(&path, &Limits::default()).unwrap();
+        assert_eq!(weights(read.main()), weights(made), "{recipe}: weights changed on the way through a file");
+        assert_eq!(scores(read.main(), &samples), before, "{recipe}: scores changed on the way through a file");
+        assert_eq!(weight_bytes(read.main()), weight_bytes(made), "{recipe}");
+    }
+}
+
+#[test]
+fn second_order_beats_rounding_alone() {
+    let (program, samples) = (network(), samples(24));
+    let calibration = calibration(&program, &samples, 2);
+    let float = scores(program.main(), &samples);
+    for recipe in ["w4", "pal4", "pal3", "pal2", "prune50"] {
+        let moved = |calibration| {
+            let compressed = applied(&program, recipe, calibration);
+            assert_eq!(compressed.notes.len(), usize::from(calibration.is_none()), "{recipe}");
+            distance(&scores(compressed.program.main(), &samples), &float)
+        };
+        let (careful, plain) = (moved(Some(&calibration)), moved(None));
+        assert!(careful < 0.7 * plain, "{recipe}: {careful} against {plain}");
+    }
+}
+
+#[test]
+fn w8a8_runs_on_integers_throughout() {
+    let (program, samples) = (network(), samples(8));
+    let calibration = calibration(&program, &samples, 1);
+    let compressed = applied(&program, "w8a8", Some(&calibration));
+    let plan = compile(compressed.program.main(), plan_options(1)).unwrap().plan;
+    let kinds: Vec<&str> = plan.steps.iter().map(|step| step.kind.as_str()).collect();
+    let count = |kind: &str| kinds.iter().filter(|found| **found == kind).count();
+    assert_eq!(count("locket.conv_u8"), 4, "{kinds:?}");
+    assert_eq!(count("locket.linear_u8"), 1, "{kinds:?}");
+    assert_eq!(count("locket.avg_pool_u8"), 1, "{kinds:?}");
+    for float in ["locket.conv", "locket.linear", "conv", "linear", "add", "relu", "relu6", "dequantize"] {
+        assert_eq!(count(float), 0, "{float} in {kinds:?}");
+    }
+    assert_eq!(count("quantize"), 1, "{kinds:?}");
+}
+
+#[test]
+fn results_depend_neither_on_threads_nor_on_memory() {
+    let (program, samples) = (network(), samples(10));
+    let one = calibration(&program, &samples, 1);
+    let three = calibration(&program, &samples, 3);
+    for recipe in ["w8a8", "pal3", "prune50+w8"] {
+        let recipe: Recipe = recipe.parse().unwrap();
+        let made = |calibration: &Calibration<'_>, threads: usize, cache_bytes: u64| {
+            let options = ApplyOptions {
+                cache_bytes,
+                ..ApplyOptions::new(plan_options(threads))
+            };
+            apply(&program, recipe, Some(calibration), &options).unwrap().program
+        };
+        let wanted = made(&one, 1, u64::MAX);
+        assert_eq!(made(&three, 3, u64::MAX), wanted, "{recipe}: threads");
+        assert_eq!(made(&one, 2, 0), wanted, "{recipe}: no memory between layers");
+        assert_eq!(made(&one, 2, 100_000), wanted, "{recipe}: memory for some layers");
+    }
+}
+
+#[test]
+fn what_does_not_pay_is_refused_with_numbers() {
+    let mut program = network();
+    let samples = samples(4);
+    let calibration = calibration(&program, &samples, 1);
+    let grouped = applied(&program, "pal8g1", Some(&calibration));
+    let reason = |made: &Compressed, name: &str| {
+        let layer = made.layers.iter().find(|layer| layer.name == name).unwrap();
+        assert_eq!(layer.done == LayerChoice::FLOAT, layer.skipped.is_some(), "{name}");
+        assert!(layer.skipped.is_none() || layer.bytes_after == layer.bytes_before, "{name}");
+        layer.skipped.clone().unwrap_or_default()
+    };
+    // 1024 weights as 8-bit indices, and 32 tables of 256 numbers.
+    assert_eq!(reason(&grouped, "project"), "pal8g1 would take 33792 bytes, it takes 4096 now");
+    let odd = applied(&program, "pal4g5", Some(&calibration));
+    assert_eq!(reason(&odd, "grouped"), "groups of 5 do not divide its 32 output channels");
+    let w8 = applied(&program, "w8", Some(&calibration));
+    assert_eq!(reason(&w8, "grouped"), "");
+    assert_eq!(reason(&w8, "depthwise"), "");
+
+    // A layer with a weight that is not finite is an error that names it, a tiny layer is left.
+    let function = program.main_mut();
+    let position = function.operations.iter().position(|op| op.label() == "project").unwrap();
+    let id = function.operations[position].input("weight").unwrap();
+    function.set_constant(id, Tensor::from_slice(&[32, 32, 1, 1], &[f32::INFINITY; 1024]).unwrap());
+    let options = ApplyOptions::new(plan_options(1));
+    let w8: Recipe = "w8".parse().unwrap();
+    let error = apply(&program, w8, None, &options).unwrap_err().to_string();
+    assert_eq!(error, "project: a weight is inf, only finite numbers can be compressed");
+}
+
+#[test]
+fn mistakes_are_told() {
+    let (program, samples) = (network(), samples(4));
+    let options = ApplyOptions::new(plan_options(1));
+    let w8a8: Recipe = "w8a8".parse().unwrap();
+    let error = |result: Result<Compressed, locket_compress::CompressError>| result.unwrap_err().to_string();
+    let told = error(apply(&program, w8a8, None, &options));
+    assert_eq!(told, "w8a8 needs calibration samples to see the ranges of activations");
+
+    let overrides = [("nose".to_owned(), LayerChoice::FLOAT)];
+    let named = ApplyOptions {
+        overrides: &overrides,
+        ..options
+    };
+    let told = error(apply(&program, "w8".parse().unwrap(), None, &named));
+    assert_eq!(told, "no layer is called nose; the layers are stem, depthwise, project, grouped, head");
+
+    let told = error(apply_mixed(&program, &[LayerChoice::FLOAT; 2], None, &options));
+    assert_eq!(told, "expected 5 choices, one for each layer, found 2");
+
+    let first = calibration(&program, &samples, 1);
+    let compressed = applied(&program, "w8a8", Some(&first)).program;
+    let told = error(apply(&compressed, w8a8, Some(&first), &options));
+    assert_eq!(told, "the calibration is of another program");
+    let second = calibration(&compressed, &samples, 1);
+    let told = error(apply(&compressed, w8a8, Some(&second), &options));
+    assert_eq!(told, "its activations are quantised already; apply w8a8 to the float model");
+
+    let none = Samples {
+        inputs: Vec::new(),
+        labels: Vec::new(),
+        label_offset: 0,
+    };
+    let nothing = CalibrationOptions {
+        plan: plan_options(1),
+        seed: 0,
+    };
+    let told = Calibration::collect(&program, &none, nothing, &|_| {}).unwrap_err().to_string();
+    assert_eq!(told, "the calibration set is empty");
+}
+
+#[test]
+fn layers_can_have_forms_of_their_own() {
+    let (program, samples) = (network(), samples(16));
+    let calibration = calibration(&program, &samples, 2);
+    let float = scores(program.main(), &samples);
+    let palette = LayerChoice::weights(WeightForm::Palette { bits: 4, group: None });
+    let choices = [
+        LayerChoice::W8A8,
+        LayerChoice::W8A8,
+        palette,
+        LayerChoice::weights(WeightForm::Int8),
+        LayerChoice::FLOAT,
+    ];
+    let mixed = apply_mixed(&program, &choices, Some(&calibration), &ApplyOptions::new(plan_options(2))).unwrap();
+    let done: Vec<LayerChoice> = mixed.layers.iter().map(|layer| layer.done).collect();
+    assert_eq!(done, choices);
+    let moved = distance(&scores(mixed.program.main(), &samples), &float);
+    assert!(moved > 0.0 && moved < 0.03, "{moved}");
+    // What the report says is what the function has: nothing but layers and biases.
+    let all: u64 = mixed.layers.iter().map(|layer| layer.bytes_after).sum();
+    let before: u64 = mixed.layers.iter().map(|layer| layer.bytes_before).sum();
+    let other = weight_bytes(program.main()) - before;
+    let biases_added = 3 * 32 * 4;
+    let single_numbers = 4 * 4 + 3;
+    let found = weight_bytes(mixed.program.main());
+    assert!(found <= all + other + biases_added, "{found} {all} {other}");
+    assert!(found + single_numbers + 64 >= all + other, "{found} {all} {other}");
+}
