@@ -202,7 +202,7 @@ fn blockwise(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<
     if rows != n && rows != 1
         || dims[2..].iter().any(|&dim| dim != 1)
         || blocks == 0
-        || channels % blocks != 0
+        || !channels.is_multiple_of(blocks)
     {
         return None;
     }

@@ -10,7 +10,8 @@ use locket_tensor::{DType, TensorMut};
 
 use crate::{
     Availability, Call, Layout, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature,
-    Step, ops::conv::store,
+    Step,
+    ops::{common::lines::elements, conv::store},
 };
 
 /// The operator `batch_norm`.
@@ -149,7 +150,7 @@ struct AffineStep {
 
 impl Step for AffineStep {
     fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
-        let input: &[f32] = bytemuck::cast_slice(inputs[0]);
+        let input: &[f32] = elements(inputs[0]);
         let output: &mut [f32] = bytemuck::cast_slice_mut(output);
         for (offset, y) in output.iter_mut().enumerate() {
             let index = units.start + offset;

@@ -1,7 +1,7 @@
 //! Functions of two numbers, applied element by element: `z[i] = f(x[i], y[i])`.
 //!
 //! Shapes broadcast as numpy's do: aligned at the last axis, a dimension of 1 repeats. x, y: the same type, fp16,
-//! fp32, int32 (`logical_*`: bool); z: that type, or bool for comparisons. All since iOS 15.
+//! fp32, int32 (`logical_*`: bool; `equal` and `not_equal` take bool too, which MIL does not); z: that type, or bool for comparisons. All since iOS 15.
 //!
 //! * Floats are rounded once to the result's type. A NaN operand gives NaN, and in a comparison false (in `not_equal` true).
 //! * int32 wraps. `real_div` of int32 is cut towards zero, `floor_div` rounds down, `mod` has the divisor's sign;

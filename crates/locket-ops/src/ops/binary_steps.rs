@@ -8,7 +8,7 @@ use locket_tensor::DType;
 use super::{
     binary::Binary,
     common::{
-        lines::{Lines, Operand, Source},
+        lines::{Lines, Operand, Source, elements},
         numbers::{load_floats, load_ints, store_floats, store_ints},
     },
 };
@@ -175,7 +175,7 @@ impl Step for KernelStep {
         let operands = self
             .sources
             .each_ref()
-            .map(|source| bytemuck::cast_slice::<u8, f32>(source.bytes(inputs)));
+            .map(|source| elements::<f32>(source.bytes(inputs)));
         let in_place = operands.iter().any(|operand| operand.is_empty());
         let depth = if in_place { 1 } else { self.depth };
         let start = units.start;

@@ -1,8 +1,8 @@
 //! `cast`: the same numbers in another type. x: fp16, fp32, int32, bool, since iOS 17 int8, uint8, int16, uint16, of
 //! any shape; y: the type that `dtype` names, of the same shape. Since iOS 15.
 //!
-//! To a narrower float: to nearest, ties to even. To an integer: a float is cut towards zero, NaN gives 0, and
-//! everything out of range saturates. To bool: everything but 0 is true. From bool: 0 and 1.
+//! To a narrower float: to nearest, ties to even. A float to an integer: cut towards zero, NaN gives 0, and
+//! what is out of range saturates. An integer to another: its low bits. To bool: everything but 0 is true. From bool: 0 and 1.
 
 use std::ops::Range;
 
@@ -61,8 +61,11 @@ impl Operator for Cast {
                 put_ints(&mut outputs[0], truths);
             }
             (_, Some((low, high))) => {
-                let cut = ints(x).into_iter().map(|x| x.clamp(low, high));
-                put_ints(&mut outputs[0], cut);
+                let float = x.dtype.is_float();
+                let codes = ints(x)
+                    .into_iter()
+                    .map(|x| if float { x.clamp(low, high) } else { x });
+                put_ints(&mut outputs[0], codes);
             }
             _ => put_floats(&mut outputs[0], floats(x)),
         }
@@ -123,7 +126,9 @@ impl CastStep {
         } else if let Some((low, high)) = self.to.int_range() {
             let mut values = [0; PIECE];
             load_ints(self.from, input, 0, 1, &mut values[..count]);
-            values.iter_mut().for_each(|x| *x = (*x).clamp(low, high));
+            if self.from.is_float() {
+                values.iter_mut().for_each(|x| *x = (*x).clamp(low, high));
+            }
             store_ints(self.to, &values[..count], output);
         } else {
             let mut values = [0.0; PIECE];

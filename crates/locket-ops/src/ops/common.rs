@@ -4,6 +4,8 @@ pub(crate) mod block;
 pub(crate) mod checks;
 pub(crate) mod compressed;
 pub(crate) mod copy;
+#[cfg(test)]
+mod copy_tests;
 pub(crate) mod index;
 pub(crate) mod lines;
 pub(crate) mod normalise;

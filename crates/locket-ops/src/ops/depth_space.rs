@@ -4,7 +4,7 @@
 //! * `depth_to_space`: `y[n, c, h*b + i, w*b + j] = x[n, (i*b + j) * C' + c, h, w]` with `C' = C / b^2` (`block_size`)
 //! * `space_to_depth`: `y[n, (i*b + j) * C + c, h, w] = x[n, c, h*b + i, w*b + j]` (`block_size`)
 //! * `pixel_shuffle`: `y[n, c, h*b + i, w*b + j] = x[n, c * b^2 + i*b + j, h, w]` (`upscale_factor`)
-//! * `pixel_unshuffle`: `y[n, c * b^2 + i*b + j, h, w] = x[n, c, h*b + i, w*b + j]` (`downscale_factor`)
+//! * `pixel_unshuffle`: `y[n, c * b^2 + i*b + j, h, w] = x[n, c, h*b + i, w*b + j]` (`downscale_factor`, which MIL wants as uint32)
 
 use locket_mil::{Target, Type};
 use locket_tensor::TensorMut;

@@ -89,7 +89,7 @@ impl Operator for LayerNorm {
             let start = position(index, &outer_steps);
             let mut sum = 0.0;
             for_each_index(&inner, |_, index| {
-                sum += values[start + position(index, &inner_steps)]
+                sum += values[start + position(index, &inner_steps)];
             });
             let mean = sum / count;
             let mut squares = 0.0;

@@ -145,7 +145,7 @@ impl Operator for Pool {
                 for out_x in 0..window.output[1] {
                     let mut inside = Vec::new();
                     window.taps(out_y, out_x, |y, x, _, _| {
-                        inside.push(values[(plane * height + y) * width + x])
+                        inside.push(values[(plane * height + y) * width + x]);
                     });
                     let count = if exclude {
                         inside.len()

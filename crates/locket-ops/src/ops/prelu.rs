@@ -1,18 +1,19 @@
 //! Activations with parameters for each channel. x: fp16, fp32 `[N, C, *D]`, rank 3 or more; alpha, beta: `[C]`,
 //! constant; y: as x. Since iOS 15.
 //!
-//! * `prelu`: `x` where `x >= 0`, else `alpha[c] * x`
+//! * `prelu`: `x` where `x >= 0`, else `alpha[c] * x`; MIL itself takes different alphas only at rank 4
 //! * `softplus_parametric`: `alpha[c] * log(1 + exp(beta[c] * x))`
 
 use std::{fmt, ops::Range};
 
+use locket_kernels::{Isa, UnaryF32, unary_f32_in_place};
 use locket_mil::{Target, Type};
 use locket_tensor::{DType, Shape, TensorMut};
 
 use super::common::{
     checks::{self, FLOATS},
     index::around,
-    lines::{Lines, physical_strides},
+    lines::{Lines, elements, physical_strides},
     numbers::{floats, load_floats, put_floats, store_floats},
     sample_with,
 };
@@ -102,10 +103,21 @@ impl Operator for PerChannel {
         };
         let layout = prepare.output_layout();
         let channel: Shape = (0..shape.len()).map(|axis| usize::from(axis == 1)).collect();
+        let lines = Lines::new(shape, layout, [physical_strides(shape, layout), channel]);
+        if dtype == DType::Float32 && self.params.len() == 2 {
+            let held = 4 * alpha.len();
+            let step = PreluStep {
+                isa: prepare.isa,
+                lines,
+                alpha,
+            };
+            let prepared = Prepared::new(step, shape.iter().product(), 4);
+            return Ok(Some(prepared.grain(64).weights(held).in_place(0)));
+        }
         let step = ChannelStep {
             dtype,
             function: self.function,
-            lines: Lines::new(shape, layout, [physical_strides(shape, layout), channel]),
+            lines,
             numbers: alpha
                 .into_iter()
                 .zip(beta)
@@ -136,6 +148,42 @@ impl Operator for PerChannel {
                 )
             })
             .into()
+    }
+}
+
+/// `prelu` on fp32.
+#[derive(Debug)]
+struct PreluStep {
+    isa: Isa,
+    /// Operands: x, and the channel.
+    lines: Lines<2>,
+    alpha: Vec<f32>,
+}
+
+impl Step for PreluStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
+        let input: &[f32] = elements(inputs[0]);
+        let output: &mut [f32] = bytemuck::cast_slice_mut(output);
+        let (_, [_, step]) = self.lines.inner();
+        self.lines.for_each(units, 1, |run, [start, channel]| {
+            let output = &mut output[run];
+            // Without an input the step runs in place.
+            if !input.is_empty() {
+                output.copy_from_slice(&input[start..][..output.len()]);
+            }
+            if step == 0 {
+                let alpha = self.alpha[channel];
+                return unary_f32_in_place(self.isa, UnaryF32::LeakyRelu { alpha }, output);
+            }
+            let alphas = self.alpha[channel..].iter().step_by(step);
+            for (y, &alpha) in output.iter_mut().zip(alphas) {
+                *y = if *y < 0.0 { alpha * *y } else { *y };
+            }
+        });
+    }
+
+    fn kernel(&self) -> &str {
+        "f32_prelu"
     }
 }
 

@@ -299,6 +299,35 @@ impl AffineStep {
     }
 }
 
+impl AffineStep {
+    /// Elements each with a scale and zero point of its own, by the kernels' formula.
+    fn quantize_each(&self, places: impl Iterator<Item = usize>, input: &[f32], output: &mut [u8]) {
+        let (low, high) = if self.code == DType::UInt8 {
+            (0, 255)
+        } else {
+            (-128, 127)
+        };
+        for ((place, &x), y) in places.zip(input).zip(output) {
+            // The quotient saturates where it leaves i32, far outside the codes; NaN becomes 0.
+            let rounded = (x / self.scales[place]).round_ties_even() as i32;
+            *y = rounded.saturating_add(self.zero_points[place]).clamp(low, high) as u8;
+        }
+    }
+
+    /// The same the other way.
+    fn dequantize_each(&self, places: impl Iterator<Item = usize>, input: &[u8], output: &mut [f32]) {
+        let signed = self.code == DType::Int8;
+        for ((place, &code), y) in places.zip(input).zip(output) {
+            let q = if signed {
+                i32::from(code as i8)
+            } else {
+                i32::from(code)
+            };
+            *y = self.scales[place] * (q - self.zero_points[place]) as f32;
+        }
+    }
+}
+
 impl Step for AffineStep {
     fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
         let (from, to) = match self.direction {
@@ -312,9 +341,10 @@ impl Step for AffineStep {
             if step == 0 {
                 return self.uniform(place, input, output);
             }
-            for at in 0..run.len() {
-                let place = place + at * step;
-                self.uniform(place, &input[at * from..][..from], &mut output[at * to..][..to]);
+            let places = (0..run.len()).map(|at| place + at * step);
+            match self.direction {
+                Direction::Quantize => self.quantize_each(places, cast_slice(input), output),
+                Direction::Dequantize => self.dequantize_each(places, input, cast_slice_mut(output)),
             }
         });
     }

@@ -160,7 +160,7 @@ pub(crate) fn for_each_group(x: &[f64], shape: &[usize], axes: &[usize], mut vis
         let start = position(index, &outer_strides);
         group.clear();
         for_each_index(&inner, |_, index| {
-            group.push(x[start + position(index, &inner_strides)])
+            group.push(x[start + position(index, &inner_strides)]);
         });
         visit(&group);
     });
@@ -206,7 +206,7 @@ impl Operator for Reduction {
         let axes = Reduced::of(&call.node, x.shape)?.axes;
         let mut results = Vec::new();
         for_each_group(&floats(x), x.shape, &axes, |group| {
-            results.push((self.function)(group))
+            results.push((self.function)(group));
         });
         put_floats(&mut outputs[0], results);
         Ok(())

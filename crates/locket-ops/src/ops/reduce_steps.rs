@@ -210,8 +210,8 @@ impl Step for ReduceStep {
         let input: &[f32] = bytemuck::cast_slice(inputs[0]);
         let output: &mut [f32] = bytemuck::cast_slice_mut(output);
         if let Some([_, length, inner]) = self.image
-            && units.start % inner == 0
-            && units.end % inner == 0
+            && units.start.is_multiple_of(inner)
+            && units.end.is_multiple_of(inner)
         {
             let (first, last) = (units.start / inner, units.end / inner);
             let images = &input[first * length * inner..last * length * inner];

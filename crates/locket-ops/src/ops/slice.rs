@@ -5,7 +5,7 @@
 //!   `begin_mask` or `end_mask` starts or ends at the axis's own border; a true `squeeze_mask` takes the one element
 //!   at `begin` and removes the axis.
 //! * `slice_by_size`: on each axis `size` elements from `begin` on; -1 takes all that are left. `begin` may be known at run
-//!   time only, but then no size may be -1, and a begin that leaves the axis is an error.
+//!   time only, but then no size may be -1; a begin that is negative or leaves the axis is an error.
 
 use locket_mil::{Target, Type};
 use locket_tensor::{Shape, TensorMut};
@@ -283,20 +283,13 @@ fn sizes(node: &Node<'_>, shape: &[usize]) -> Result<(Shape, Option<Vec<i64>>), 
 }
 
 fn first(node: &Node<'_>, axis: usize, dim: usize, begin: i64) -> Result<usize, OpError> {
-    let counted = if begin < 0 {
-        begin.saturating_add_unsigned(dim as u64)
-    } else {
-        begin
-    };
-    usize::try_from(counted)
-        .ok()
-        .filter(|&at| at <= dim)
-        .ok_or_else(|| {
-            node.param_error(
-                "begin",
-                format_args!("expected a position on axis {axis} of {dim}, found {begin}"),
-            )
-        })
+    let at = usize::try_from(begin).ok().filter(|&at| at <= dim);
+    at.ok_or_else(|| {
+        node.param_error(
+            "begin",
+            format_args!("expected a position on axis {axis} of {dim}, found {begin}"),
+        )
+    })
 }
 
 fn spans_by_size(
@@ -378,7 +371,7 @@ impl Operator for SliceBySize {
             of(
                 "fp32[2, 6, 4, 5]",
                 "fp32[2, 2, 4, 3]",
-                "begin=[0, 1, 0, -3], size=[2, 2, -1, -1]",
+                "begin=[0, 1, 0, 2], size=[2, 2, -1, -1]",
             ),
             of("int32[5]", "int32[2]", "begin=[3], size=[-1]"),
             of("fp32[5, 4], %b: int32[2]", "fp32[3, 2]", "begin=%b, size=[3, 2]"),

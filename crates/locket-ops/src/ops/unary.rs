@@ -14,6 +14,7 @@ use locket_tensor::{DType, TensorMut};
 
 use super::common::{
     checks::{self, FLOATS},
+    lines::elements,
     numbers::{Numbers, load_floats, load_ints, put, store_floats, store_ints},
     sample,
 };
@@ -232,7 +233,7 @@ struct KernelStep {
 impl Step for KernelStep {
     fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
         let output: &mut [f32] = bytemuck::cast_slice_mut(output);
-        let input: &[f32] = bytemuck::cast_slice(inputs[0]);
+        let input: &[f32] = elements(inputs[0]);
         let input = input.get(units).unwrap_or_default();
         let Kernel {
             scale,

@@ -1,4 +1,5 @@
 //! Facts that hold for every operator.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod parts;
 mod table;

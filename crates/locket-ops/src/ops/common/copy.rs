@@ -140,7 +140,7 @@ impl Move {
                 }
             })
             .collect();
-        loops.sort_by(|a, b| b.to.cmp(&a.to));
+        loops.sort_by_key(|walk| std::cmp::Reverse(walk.to));
         let loops = merged(&loops);
         let start = |index: &[usize], strides: &Shape| -> usize {
             index.iter().zip(strides).map(|(at, stride)| at * stride).sum()

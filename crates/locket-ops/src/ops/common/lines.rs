@@ -49,6 +49,14 @@ impl Source {
     }
 }
 
+/// The elements in bytes that may be those of an input that a step runs in place of: none, at no particular address.
+pub(crate) fn elements<T: bytemuck::Pod>(bytes: &[u8]) -> &[T] {
+    match bytes {
+        [] => &[],
+        _ => bytemuck::cast_slice(bytes),
+    }
+}
+
 /// An operand as a step finds it: where, and in which layout.
 #[derive(Debug)]
 pub(crate) struct Operand {

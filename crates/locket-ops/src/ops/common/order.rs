@@ -40,3 +40,114 @@ fn digits(axes: &[(usize, usize)], layout: Layout) -> Vec<(usize, usize)> {
     }
     loops
 }
+
+#[cfg(test)]
+mod tests {
+    use super::same_order;
+    use crate::{
+        Layout::{self, ChannelsLast, RowMajor},
+        ops::common::index::{for_each_index, position, strides},
+    };
+
+    /// The numbers of the elements in the order they lie, one by one.
+    fn numbers(axes: &[(usize, usize)], layout: Layout) -> Vec<usize> {
+        let order = layout.order(axes.len());
+        let dims: Vec<usize> = order.iter().map(|&axis| axes[axis].0).collect();
+        let steps: Vec<usize> = order.iter().map(|&axis| axes[axis].1).collect();
+        let mut numbers = Vec::new();
+        for_each_index(&dims, |_, index| numbers.push(position(index, &steps)));
+        numbers
+    }
+
+    fn axes(shape: &[usize]) -> Vec<(usize, usize)> {
+        shape.iter().copied().zip(strides(shape)).collect()
+    }
+
+    /// The answer is right, and there is none only where there can be none.
+    fn check(input: &[(usize, usize)], output: &[(usize, usize)]) -> [Option<Layout>; 2] {
+        [RowMajor, ChannelsLast].map(|layout| {
+            let lies = numbers(input, layout);
+            let fits = |candidate: Layout| numbers(output, candidate) == lies;
+            let found = same_order(input, layout, output);
+            match found {
+                Some(found) => assert!(
+                    fits(found),
+                    "{input:?} in {layout:?} is not {output:?} in {found:?}"
+                ),
+                None => assert!(
+                    !fits(RowMajor) && !fits(ChannelsLast),
+                    "{input:?} in {layout:?} is {output:?} too"
+                ),
+            }
+            found
+        })
+    }
+
+    #[test]
+    fn transpositions_that_move_nothing_are_found() {
+        let shapes: [&[usize]; 7] = [
+            &[2, 3, 4, 5],
+            &[1, 3, 4, 5],
+            &[2, 1, 4, 1],
+            &[1, 6, 1, 1],
+            &[2, 2, 2],
+            &[1, 3, 2],
+            &[4, 3],
+        ];
+        for shape in shapes {
+            let rank = shape.len();
+            for code in 0..rank.pow(rank as u32) {
+                let perm: Vec<usize> = (0..rank)
+                    .map(|axis| code / rank.pow(axis as u32) % rank)
+                    .collect();
+                let mut sorted = perm.clone();
+                sorted.sort_unstable();
+                if sorted.iter().copied().eq(0..rank) {
+                    let own = axes(shape);
+                    let moved: Vec<(usize, usize)> = perm.iter().map(|&axis| own[axis]).collect();
+                    check(&own, &moved);
+                }
+            }
+        }
+        // NHWC to NCHW and back.
+        let own = axes(&[2, 4, 5, 3]);
+        let moved = [own[0], own[3], own[1], own[2]];
+        assert_eq!(check(&own, &moved), [Some(ChannelsLast), None]);
+        let own = axes(&[2, 3, 4, 5]);
+        let moved = [own[0], own[2], own[3], own[1]];
+        assert_eq!(check(&own, &moved), [None, Some(RowMajor)]);
+    }
+
+    #[test]
+    fn shapes_of_the_same_bytes_are_found() {
+        let shapes: [&[usize]; 13] = [
+            &[24],
+            &[2, 12],
+            &[2, 3, 4],
+            &[2, 4, 3],
+            &[2, 3, 2, 2],
+            &[2, 3, 4, 1],
+            &[1, 24, 1, 1],
+            &[1, 24],
+            &[24, 1, 1],
+            &[2, 1, 3, 4],
+            &[1, 1, 24],
+            &[2, 3, 1, 2, 2],
+            &[1, 2, 3, 4],
+        ];
+        for from in shapes {
+            for to in shapes {
+                let [row_major, _] = check(&axes(from), &axes(to));
+                assert!(row_major.is_some(), "row-major {from:?} is row-major {to:?}");
+            }
+        }
+        // Pixels flattened: channels stay last. Everything flattened: they do not.
+        let image = axes(&[2, 3, 4, 5]);
+        assert_eq!(
+            check(&image, &axes(&[2, 3, 20])),
+            [Some(RowMajor), Some(ChannelsLast)]
+        );
+        assert_eq!(check(&image, &axes(&[2, 60])), [Some(RowMajor), None]);
+        assert_eq!(check(&axes(&[2, 3, 1, 1]), &axes(&[2, 3])), [Some(RowMajor); 2]);
+    }
+}
