@@ -45,11 +45,17 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     layers::check(&metadata, &mut findings)?;
     let dependencies = std::fs::read_to_string(root.join("DEPENDENCIES.md")).unwrap_or_default();
     layers::check_reasons(&metadata, &dependencies, &mut findings)?;
-    let listed = output(root, "git", &["ls-files", "--cached", "--others", "--exclude-standard", "-z"])?;
+    let listed = output(
+        root,
+        "git",
+        &["ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+    )?;
     let mut count = 0;
     for name in listed.split('\0').filter(|name| !name.is_empty()) {
         // Pictures, models and other files that are no text, and files that were just removed, have nothing to check.
-        let Ok(text) = std::fs::read_to_string(root.join(name)) else { continue };
+        let Ok(text) = std::fs::read_to_string(root.join(name)) else {
+            continue;
+        };
         count += 1;
         files::check(name, &text, &mut findings);
     }

@@ -36,19 +36,24 @@ pub(super) fn check(name: &str, text: &str, findings: &mut Findings) {
             }
         }
     }
-    if name.contains("/src/") && !has_module_docs(text) {
+    // Unit tests in a file of their own belong to the module beside them.
+    if name.contains("/src/") && !name.ends_with("/tests.rs") && !has_module_docs(text) {
         findings.error(format!("{name}: expected module documentation (//!) at the top"));
     }
 }
 
 /// True if the line has the keyword, outside comments, text and names of lints.
 fn uses_unsafe(line: &str) -> bool {
-    let code = line.split("//").next().unwrap_or_default();
+    let code = line.split("//").next().unwrap_or_default().replace("'\"'", "");
     let mut outside = String::new();
     let mut in_text = false;
-    for character in code.chars() {
+    let mut characters = code.chars();
+    while let Some(character) = characters.next() {
         match character {
             '"' => in_text = !in_text,
+            '\\' if in_text => {
+                characters.next();
+            }
             _ if !in_text => outside.push(character),
             _ => {}
         }
@@ -60,7 +65,10 @@ fn uses_unsafe(line: &str) -> bool {
 
 /// True if the first thing in the file, attributes aside, is documentation of the module.
 fn has_module_docs(text: &str) -> bool {
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("#!["));
+    let first = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !line.starts_with("#!["));
     first.is_some_and(|line| line.starts_with("//!"))
 }
 
@@ -75,7 +83,10 @@ fn machine_paths(name: &str, text: &str, findings: &mut Findings) {
                 before.is_none_or(|c| matches!(c, '"' | '\'' | '`' | ' ' | '(' | '=' | ':'))
             });
             if is_path {
-                findings.error(format!("{name}:{}: a path of somebody's machine ({root})", number + 1));
+                findings.error(format!(
+                    "{name}:{}: a path of somebody's machine ({root})",
+                    number + 1
+                ));
             }
         }
     }
@@ -99,6 +110,8 @@ mod tests {
             ("// unsafe here", false),
             ("#![forbid(unsafe_code)]", false),
             ("let x = \"unsafe\";", false),
+            ("let x = \"a \\\" unsafe\";", false),
+            ("if c == '\"' { unsafe { f() } }", true),
             ("let y = \"a\"; unsafe { g(\"b\") }", true),
         ] {
             assert_eq!(uses_unsafe(line), expected, "{line}");
@@ -114,13 +127,19 @@ mod tests {
             ("crates/a/src/x.rs", "#![forbid(unsafe_code)]\n\n//! docs\n", 0),
             ("crates/a/src/x.rs", "use a::b;\n", 1),
             ("crates/a/tests/x.rs", "use a::b;\n", 0),
+            ("crates/a/src/x/tests.rs", "use a::b;\n", 0),
             ("crates/a/src/x.rs", "//! docs\nunsafe {}\n", 1),
             ("crates/locket-kernels/src/x.rs", "//! docs\nunsafe {}\n", 0),
             ("crates/a/src/x.rs", long.as_str(), 1),
             ("README.md", path.as_str(), 1),
             ("README.md", "see docs/home/index.html", 0),
         ] {
-            assert_eq!(errors(name, text).len(), count, "{name}: {:?}", errors(name, text));
+            assert_eq!(
+                errors(name, text).len(),
+                count,
+                "{name}: {:?}",
+                errors(name, text)
+            );
         }
     }
 }

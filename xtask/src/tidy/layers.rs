@@ -31,7 +31,10 @@ const LAYERS: [(&str, u8); 16] = [
 const OUTSIDE: [&str; 2] = ["xtask", "locket-testkit"];
 
 fn layer(name: &str) -> Option<u8> {
-    LAYERS.iter().find(|(known, _)| *known == name).map(|(_, layer)| *layer)
+    LAYERS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, layer)| *layer)
 }
 
 /// One dependency of one package.
@@ -45,14 +48,20 @@ struct Edge<'a> {
 }
 
 fn edges(metadata: &Value) -> Result<Vec<Edge<'_>>> {
-    let packages = metadata["packages"].as_array().context("cargo metadata: no packages")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata: no packages")?;
     let mut edges = Vec::new();
     for package in packages {
-        let from = package["name"].as_str().context("cargo metadata: a package without a name")?;
+        let from = package["name"]
+            .as_str()
+            .context("cargo metadata: a package without a name")?;
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             edges.push(Edge {
                 package: from,
-                name: dependency["name"].as_str().context("cargo metadata: a dependency without a name")?,
+                name: dependency["name"]
+                    .as_str()
+                    .context("cargo metadata: a dependency without a name")?,
                 ours: !dependency["path"].is_null(),
                 dev: dependency["kind"].as_str() == Some("dev"),
             });
@@ -66,7 +75,9 @@ pub(super) fn check(metadata: &Value, findings: &mut Findings) -> Result<()> {
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = package["name"].as_str().unwrap_or_default();
         if layer(name).is_none() && !OUTSIDE.contains(&name) {
-            findings.error(format!("{name}: has no layer; give it one in xtask/src/tidy/layers.rs"));
+            findings.error(format!(
+                "{name}: has no layer; give it one in xtask/src/tidy/layers.rs"
+            ));
         }
     }
     // What only tests use may lie higher: a test of a pass reads files and runs plans.
@@ -78,7 +89,10 @@ pub(super) fn check(metadata: &Value, findings: &mut Findings) -> Result<()> {
         match (from, to) {
             (Some(from), Some(to)) if to < from => {}
             (None, _) if OUTSIDE.contains(&edge.package) => {}
-            (_, None) => findings.error(format!("{}: uses {}, which is for tests only", edge.package, edge.name)),
+            (_, None) => findings.error(format!(
+                "{}: uses {}, which is for tests only",
+                edge.package, edge.name
+            )),
             (from, Some(to)) => findings.error(format!(
                 "{} (layer {}): uses {} (layer {to}), expected a strictly lower layer",
                 edge.package,
@@ -131,7 +145,10 @@ mod tests {
             ("locket-ops", "locket-testkit"),
             ("locket-unheard-of", "locket-mil"),
         ] {
-            assert!(!found(package, dependency, None).is_empty(), "{package} uses {dependency}");
+            assert!(
+                !found(package, dependency, None).is_empty(),
+                "{package} uses {dependency}"
+            );
         }
         assert!(found("locket-passes", "locket-formats", Some("dev")).is_empty());
     }
