@@ -237,8 +237,7 @@ fn parse_line(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<(), ParseErr
     }
     cursor.expect("=")?;
     cursor.skip();
-    let constant = cursor.rest.starts_with(['[', '"', '<'])
-        || is_generated(cursor.rest);
+    let constant = cursor.rest.starts_with(['[', '"', '<']) || is_generated(cursor.rest);
     if constant {
         let (name, ty) = results.swap_remove(0);
         let literal = parse_data(cursor, &ty)?;
