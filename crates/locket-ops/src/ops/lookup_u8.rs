@@ -35,7 +35,10 @@ fn table(node: &Node<'_>) -> Result<(DType, [u8; 256]), OpError> {
         .and_then(|tensor| <[u8; 256]>::try_from(tensor.bytes()).ok());
     match bytes {
         Some(table) if *shape == [256] => Ok((dtype, table)),
-        _ => Err(node.param_error("table", format_args!("expected a constant of shape [256], found {shape:?}"))),
+        _ => Err(node.param_error(
+            "table",
+            format_args!("expected a constant of shape [256], found {shape:?}"),
+        )),
     }
 }
 
