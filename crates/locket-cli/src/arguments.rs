@@ -48,7 +48,10 @@ mod tests {
     #[test]
     fn every_command_has_an_example() {
         for command in Arguments::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let example = format!("locket {}", command.get_name());
             assert!(help.contains(&example), "{}: {help:?}", command.get_name());
         }

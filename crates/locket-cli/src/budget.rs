@@ -24,16 +24,22 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     ];
     let (number, unit) = split(text)?;
     if unit.is_empty() {
-        return Err(format!("expected a size with a unit such as {number}MB or {number}MiB, found {text}"));
+        return Err(format!(
+            "expected a size with a unit such as {number}MB or {number}MiB, found {text}"
+        ));
     }
     let known = UNITS.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name));
     let Some((_, factor)) = known else {
-        return Err(format!("expected a unit of size (B, kB, MB, GB, KiB, MiB, GiB), found {unit} in {text}"));
+        return Err(format!(
+            "expected a unit of size (B, kB, MB, GB, KiB, MiB, GiB), found {unit} in {text}"
+        ));
     };
     let bytes = number * factor;
     // 2^53: the integers that a double holds exactly.
     if !(1.0..=9_007_199_254_740_992.0).contains(&bytes) {
-        return Err(format!("expected at least one byte and less than 2^53, found {text}"));
+        return Err(format!(
+            "expected at least one byte and less than 2^53, found {text}"
+        ));
     }
     Ok(bytes as u64)
 }
@@ -50,8 +56,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "us" | "µs" => 1e-6,
         "ms" => 1e-3,
         "s" => 1.0,
-        "" => return Err(format!("expected a time with a unit such as {number}ms, found {text}")),
-        _ => return Err(format!("expected a unit of time (ns, us, ms, s), found {unit} in {text}")),
+        "" => {
+            return Err(format!(
+                "expected a time with a unit such as {number}ms, found {text}"
+            ));
+        }
+        _ => {
+            return Err(format!(
+                "expected a unit of time (ns, us, ms, s), found {unit} in {text}"
+            ));
+        }
     };
     let limit = 86_400.0;
     let time = number * seconds;
@@ -84,7 +98,9 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     match unit {
         "%" if number <= 100.0 => Ok(number / 100.0),
         "%" => Err(format!("expected at most 100%, found {text}")),
-        "" => Err(format!("expected a share with a unit such as {number}%, found {text}")),
+        "" => Err(format!(
+            "expected a share with a unit such as {number}%, found {text}"
+        )),
         _ => Err(format!("expected a share in %, found {unit} in {text}")),
     }
 }
@@ -123,7 +139,9 @@ impl LatencyOptions {
     ///
     /// If the frame rate is none, or the reserve leaves nothing of the frame.
     pub(crate) fn budget(&self) -> Result<Option<Duration>> {
-        let Some(fps) = self.fps else { return Ok(self.latency) };
+        let Some(fps) = self.fps else {
+            return Ok(self.latency);
+        };
         if !(0.01..=10_000.0).contains(&fps) {
             bail!("--fps: expected 0.01 to 10000 frames a second, found {fps}");
         }

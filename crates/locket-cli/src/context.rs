@@ -51,7 +51,8 @@ impl Context {
             json: global.json,
             isa: global.isa.as_deref().map_or(Ok(Isa::best()), find_isa)?,
             threads,
-            colour: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            colour: io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         })
     }
 
@@ -123,5 +124,8 @@ fn find_isa(name: &str) -> Result<Isa> {
         return Ok(isa);
     }
     let here: Vec<&str> = Isa::available().into_iter().map(Isa::name).collect();
-    bail!("--isa: expected one that this machine has ({}), found {name}", here.join(", "))
+    bail!(
+        "--isa: expected one that this machine has ({}), found {name}",
+        here.join(", ")
+    )
 }

@@ -7,11 +7,20 @@ use crate::budget;
 
 /// The profiles: name and text.
 const PROFILES: [(&str, &str); 6] = [
-    ("watch-series-7", include_str!("../../../devices/watch-series-7.toml")),
+    (
+        "watch-series-7",
+        include_str!("../../../devices/watch-series-7.toml"),
+    ),
     ("watch-ultra", include_str!("../../../devices/watch-ultra.toml")),
     ("iphone-12", include_str!("../../../devices/iphone-12.toml")),
-    ("iphone-15-pro", include_str!("../../../devices/iphone-15-pro.toml")),
-    ("raspberry-pi-4", include_str!("../../../devices/raspberry-pi-4.toml")),
+    (
+        "iphone-15-pro",
+        include_str!("../../../devices/iphone-15-pro.toml"),
+    ),
+    (
+        "raspberry-pi-4",
+        include_str!("../../../devices/raspberry-pi-4.toml"),
+    ),
     ("host", include_str!("../../../devices/host.toml")),
 ];
 
@@ -80,10 +89,14 @@ pub(crate) struct Budgets {
 impl Budgets {
     /// The budgets that are there, with their names.
     pub(crate) fn figures(&self) -> Vec<(&'static str, &Choice)> {
-        [("memory", &self.memory), ("latency", &self.latency), ("frame", &self.frame)]
-            .into_iter()
-            .filter_map(|(name, choice)| Some((name, choice.as_ref()?)))
-            .collect()
+        [
+            ("memory", &self.memory),
+            ("latency", &self.latency),
+            ("frame", &self.frame),
+        ]
+        .into_iter()
+        .filter_map(|(name, choice)| Some((name, choice.as_ref()?)))
+        .collect()
     }
 
     /// The memory budget in bytes.

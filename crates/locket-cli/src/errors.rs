@@ -14,6 +14,22 @@ pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// An error with its causes in one line. Causes that a message before them has spelled out, and places that the next
+/// message names itself, are said once.
+pub(crate) fn chain(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = one_line(&cause.to_string());
+        if parts.last().is_some_and(|last| text.starts_with(last.as_str())) {
+            parts.pop();
+        }
+        if !parts.last().is_some_and(|last| last.ends_with(text.as_str())) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
 /// True if the reader of our output has gone away, which is its right.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
@@ -50,12 +66,23 @@ fn usage_line(rendered: &str) -> String {
         .collect();
     let text = one_line(&kept.join(" "));
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    format!("{text}; see locket --help")
+    format!("{}; see locket --help", text.replace(" tip: ", "; "))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::usage_line;
+    use super::{chain, usage_line};
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let io = std::io::Error::other("disk is full");
+        let both = anyhow::Error::new(io).context("a.onnx: disk is full");
+        assert_eq!(chain(&both), "a.onnx: disk is full");
+        let placed = anyhow::anyhow!("a.onnx: it is empty").context("a.onnx");
+        assert_eq!(chain(&placed), "a.onnx: it is empty");
+        let plain = anyhow::anyhow!("it is\n  broken").context("a.onnx");
+        assert_eq!(chain(&plain), "a.onnx: it is broken");
+    }
 
     #[test]
     fn a_usage_error_is_one_line() {

@@ -23,7 +23,9 @@ pub(crate) fn peak_resident_kb() -> u64 {
 pub(crate) fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("model name"));
-    let name = line.and_then(|line| line.split_once(':')).map(|(_, name)| name.trim());
+    let name = line
+        .and_then(|line| line.split_once(':'))
+        .map(|(_, name)| name.trim());
     name.unwrap_or("unknown processor").to_owned()
 }
 
@@ -36,12 +38,16 @@ pub(crate) fn memory_bytes() -> Option<u64> {
 /// The kernel, such as `Linux 6.1.0`.
 pub(crate) fn kernel() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{} {}", std::env::consts::OS, release.trim()).trim().to_owned()
+    format!("{} {}", std::env::consts::OS, release.trim())
+        .trim()
+        .to_owned()
 }
 
 /// The number of a line `name:  number kB`.
 fn field(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

@@ -28,7 +28,13 @@ pub(crate) fn word(severity: Severity) -> &'static str {
 
 /// A finding in one line.
 pub(crate) fn line(finding: &Diagnostic) -> String {
-    format!("{}[{}] {}: {}", word(finding.severity), finding.code, finding.node, finding.message)
+    format!(
+        "{}[{}] {}: {}",
+        word(finding.severity),
+        finding.code,
+        finding.node,
+        finding.message
+    )
 }
 
 /// A finding with everything that it says; `nodes` are all the places where the same was found.
@@ -46,7 +52,9 @@ pub(crate) fn paragraph(finding: &Diagnostic, nodes: &[&str], colour: bool) -> S
         let _ = write!(at, " and {more} more");
     }
     let rewritten = finding.rewritten_to.clone().unwrap_or_default();
-    let works_from = finding.works_from.map(|target| format!("{target} ({})", target.systems()));
+    let works_from = finding
+        .works_from
+        .map(|target| format!("{target} ({})", target.systems()));
     for (name, value) in [
         ("at", at),
         ("why", finding.why.clone()),

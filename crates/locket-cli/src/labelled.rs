@@ -15,7 +15,12 @@ use crate::{context::Context, model};
 /// # Errors
 ///
 /// If the model cannot be planned, has no output, or fewer outputs than the recipe leaves out.
-pub(crate) fn classes(path: &Path, program: &Program, recipe: &Preprocess, context: &Context) -> Result<usize> {
+pub(crate) fn classes(
+    path: &Path,
+    program: &Program,
+    recipe: &Preprocess,
+    context: &Context,
+) -> Result<usize> {
     let options = PlanOptions {
         threads: 1,
         ..context.plan_options()

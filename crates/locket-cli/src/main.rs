@@ -62,7 +62,7 @@ fn run() -> u8 {
         Ok(code) => code,
         Err(error) if errors::is_broken_pipe(&error) => 0,
         Err(error) => {
-            errors::report(&errors::one_line(&format!("{error:#}")));
+            errors::report(&errors::chain(&error));
             1
         }
     }

@@ -61,7 +61,10 @@ pub(crate) fn foreign(function: &Function) -> Vec<String> {
 fn refuse_foreign(path: &Path, function: &Function) -> Result<()> {
     const LISTED: usize = 3;
     let names = foreign(function);
-    let Some(first) = names.get(..LISTED.min(names.len())).filter(|first| !first.is_empty()) else {
+    let Some(first) = names
+        .get(..LISTED.min(names.len()))
+        .filter(|first| !first.is_empty())
+    else {
         return Ok(());
     };
     let more = match names.len() - first.len() {

@@ -13,7 +13,9 @@ use crate::facts;
 
 /// Today in UTC, as `2026-03-01`.
 pub(crate) fn date() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs());
     let (year, month, day) = civil(i64::try_from(seconds / 86_400).unwrap_or(0));
     format!("{year:04}-{month:02}-{day:02}")
 }
@@ -27,14 +29,20 @@ fn civil(day: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// The command as it was typed, without the folder of the program.
 pub(crate) fn command_line() -> String {
     let words = std::env::args().enumerate().map(|(at, word)| {
-        let name = Path::new(&word).file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = Path::new(&word)
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         if at == 0 { name.unwrap_or(word) } else { word }
     });
     words.collect::<Vec<_>>().join(" ")
@@ -83,7 +91,12 @@ mod tests {
     #[test]
     fn days_become_dates() {
         // `date -u -d @$((day * 86400)) +%F`
-        for (day, date) in [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (19_782, (2024, 2, 29)), (20_778, (2026, 11, 21))] {
+        for (day, date) in [
+            (0, (1970, 1, 1)),
+            (59, (1970, 3, 1)),
+            (19_782, (2024, 2, 29)),
+            (20_778, (2026, 11, 21)),
+        ] {
             assert_eq!(civil(day), date, "{day}");
         }
     }

@@ -70,7 +70,9 @@ pub(crate) fn read_input(path: &Path, port: &Port) -> Result<Tensor> {
 
 fn type_help(expected: Option<NpyType>, found: NpyType) -> String {
     match (expected, found) {
-        (Some(NpyType::F32), NpyType::F64) => "; numpy makes float64 by default, use x.astype('float32')".to_owned(),
+        (Some(NpyType::F32), NpyType::F64) => {
+            "; numpy makes float64 by default, use x.astype('float32')".to_owned()
+        }
         (Some(expected), _) => format!("; in numpy: x.astype('{expected}')"),
         (None, _) => String::new(),
     }
@@ -128,8 +130,14 @@ impl OutputBuffers {
     pub(crate) fn new(ports: &[Port]) -> Self {
         let bytes = |port: &Port| port.dtype.packed_bytes(port.shape.iter().product()).unwrap_or(0);
         Self {
-            ports: ports.iter().map(|port| (port.dtype, port.shape.to_vec())).collect(),
-            buffers: ports.iter().map(|port| AlignedBytes::zeroed(bytes(port))).collect(),
+            ports: ports
+                .iter()
+                .map(|port| (port.dtype, port.shape.to_vec()))
+                .collect(),
+            buffers: ports
+                .iter()
+                .map(|port| AlignedBytes::zeroed(bytes(port)))
+                .collect(),
         }
     }
 
@@ -162,19 +170,27 @@ impl OutputBuffers {
 ///
 /// If an input has an element type that numbers cannot be made for.
 pub(crate) fn random_inputs(ports: &[Port]) -> Result<Vec<Tensor>> {
-    ports.iter().enumerate().map(|(index, port)| random(index, port)).collect()
+    ports
+        .iter()
+        .enumerate()
+        .map(|(index, port)| random(index, port))
+        .collect()
 }
 
 fn random(index: usize, port: &Port) -> Result<Tensor> {
     let elems: usize = port.shape.iter().product();
     let mut state = 7 + index as u64;
     let mut below = |limit: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (u128::from(state >> 11) * u128::from(limit) >> 53) as u64
     };
     let is_mask = index > 0 || port.name.contains("mask");
     let bytes: Vec<u8> = match port.dtype {
-        DType::Float32 => (0..elems).flat_map(|_| unit(below(1 << 24)).to_le_bytes()).collect(),
+        DType::Float32 => (0..elems)
+            .flat_map(|_| unit(below(1 << 24)).to_le_bytes())
+            .collect(),
         // Steps of 2^-11: a float16 holds each of them, and none rounds up to one.
         DType::Float16 => (0..elems)
             .flat_map(|_| f16::from_f32(below(1 << 11) as f32 / 2048.0).to_le_bytes())
@@ -185,7 +201,9 @@ fn random(index: usize, port: &Port) -> Result<Tensor> {
         DType::Int64 | DType::UInt64 => (0..elems)
             .flat_map(|_| (if is_mask { 1 } else { below(TOKENS) }).to_le_bytes())
             .collect(),
-        DType::Int16 | DType::UInt16 => (0..elems).flat_map(|_| (below(100) as u16).to_le_bytes()).collect(),
+        DType::Int16 | DType::UInt16 => (0..elems)
+            .flat_map(|_| (below(100) as u16).to_le_bytes())
+            .collect(),
         DType::Int8 | DType::UInt8 => (0..elems).map(|_| below(100) as u8).collect(),
         DType::Bool => vec![1; elems],
         other => bail!("input {}: no inputs can be made up for {other}", port.name),
@@ -238,7 +256,10 @@ mod tests {
             (&[1, 3, 8, 9], &[3, 8, 9], "x[None]"),
             (&[4, 5], &[5, 4], "another order"),
         ] {
-            assert!(shape_help(expected, found).contains(hint), "{expected:?} {found:?}");
+            assert!(
+                shape_help(expected, found).contains(hint),
+                "{expected:?} {found:?}"
+            );
         }
         assert_eq!(shape_help(&[1, 2], &[3, 4]), "");
     }

@@ -44,7 +44,11 @@ impl Difference {
     /// The greatest difference as a part of the range; 0 if nothing differs, infinite if all expected values are equal and
     /// something differs.
     pub fn of_range(&self) -> f32 {
-        if self.absolute == 0.0 { 0.0 } else { self.absolute / self.range }
+        if self.absolute == 0.0 {
+            0.0
+        } else {
+            self.absolute / self.range
+        }
     }
 }
 
@@ -84,7 +88,11 @@ pub fn difference(actual: &[f32], expected: &[f32]) -> Difference {
             (false, false) => apart,
         };
         if absolute > worst.absolute {
-            worst = Difference { absolute, index, ..worst };
+            worst = Difference {
+                absolute,
+                index,
+                ..worst
+            };
         }
     }
     worst

@@ -26,7 +26,11 @@ pub fn repository() -> PathBuf {
 pub fn kit() -> Option<PathBuf> {
     static SAID: Once = Once::new();
     let named = std::env::var_os(KIT_VARIABLE).map(PathBuf::from);
-    let folder = named.or_else(|| repository().parent().map(|parent| parent.join("shared").join("kit")));
+    let folder = named.or_else(|| {
+        repository()
+            .parent()
+            .map(|parent| parent.join("shared").join("kit"))
+    });
     let found = folder.filter(|folder| folder.join("kit.json").is_file());
     if found.is_none() {
         SAID.call_once(|| eprintln!("skipped: no test kit (set {KIT_VARIABLE})"));

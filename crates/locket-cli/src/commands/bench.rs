@@ -31,10 +31,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "K", default_value_t = 300)]
     iters: usize,
     /// Least time to measure, in seconds
-    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 0.0)]
     min_time: f64,
     /// Time after which the measurement ends in any case, in seconds
-    #[arg(long, value_name = "S", default_value_t = 3600.0)]
+    #[arg(
+        long,
+        value_name = "S",
+        allow_negative_numbers = true,
+        default_value_t = 3600.0
+    )]
     max_time: f64,
     #[command(flatten)]
     budget: LatencyOptions,
@@ -156,7 +161,11 @@ fn text(line: &Line, latency: &Latency, budget: Option<Duration>, context: &Cont
         units::bytes(line.rss_peak_kb * 1024),
         units::bytes(line.rss_base_kb * 1024),
     ));
-    text.push_str(&format!("measured on {}, {}\n", facts::processor(), facts::kernel()));
+    text.push_str(&format!(
+        "measured on {}, {}\n",
+        facts::processor(),
+        facts::kernel()
+    ));
     if let Some(budget) = budget {
         text.push_str(&format!(
             "{} of {} took longer than {}: chance of an overrun at most {} (95 % confidence, if predictions are independent)\n",

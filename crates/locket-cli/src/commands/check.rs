@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use locket_formats::coreml::{WriteOptions, write};
 use locket_mil::{Diagnostic, Program, Severity, Target};
+use locket_passes::lint::lint;
 use locket_report::table::Tone;
 use serde::Serialize;
 
@@ -41,7 +42,7 @@ struct Outcome {
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let loaded = model::read(&options.model)?;
-    let mut program = loaded.program;
+    let mut program = loaded.program.clone();
     simplify(&mut program);
     let folder = tempfile::tempdir().context("making a temporary folder")?;
     let attempt = |target: Option<Target>| {
@@ -57,7 +58,11 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         Some(target) => attempt(Some(target)),
         None => lowest.clone(),
     };
+    let judged = options
+        .target
+        .or(lowest.as_ref().ok().map(|summary| summary.target));
     let mut diagnostics = loaded.diagnostics;
+    diagnostics.extend(lint(&loaded.program, judged.unwrap_or(Target::Ios26)));
     if let Ok(summary) = &wanted {
         diagnostics.extend(summary.notes.iter().cloned());
     }
@@ -65,7 +70,10 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let runs = runnable(&program, context);
     let outcome = Outcome {
         model: options.model.display().to_string(),
-        deployable: wanted.is_ok() && diagnostics.iter().all(|finding| finding.severity < Severity::Error),
+        deployable: wanted.is_ok()
+            && diagnostics
+                .iter()
+                .all(|finding| finding.severity < Severity::Error),
         target: options.target.map(Target::name),
         lowest_target: lowest.ok().map(|summary| summary.target.name()),
         reason: wanted.err(),
@@ -108,7 +116,10 @@ fn text(outcome: &Outcome, context: &Context) -> String {
         text.push_str(&format!(" on {target} ({})", systems(target)));
     }
     if let Some(lowest) = outcome.lowest_target {
-        text.push_str(&format!("; the lowest target that works is {lowest} ({})", systems(lowest)));
+        text.push_str(&format!(
+            "; the lowest target that works is {lowest} ({})",
+            systems(lowest)
+        ));
     }
     text.push('\n');
     if let Some(reason) = &outcome.reason {

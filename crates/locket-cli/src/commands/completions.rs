@@ -8,7 +8,9 @@ use crate::{arguments::Arguments, context::Context};
 
 /// Prints completions for a shell
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: locket completions bash > ~/.local/share/bash-completion/completions/locket")]
+#[command(
+    after_help = "Example: locket completions bash > ~/.local/share/bash-completion/completions/locket"
+)]
 pub(crate) struct Options {
     /// The shell
     shell: Shell,

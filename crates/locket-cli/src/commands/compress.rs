@@ -117,7 +117,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let program = &loaded.program;
     let recipe = options.preprocess.as_deref().map(Preprocess::read).transpose()?;
     let load = |folder: &Option<PathBuf>, limit| match (folder, &recipe) {
-        (Some(folder), Some(recipe)) => load_samples(options, program, folder, recipe, limit, context).map(Some),
+        (Some(folder), Some(recipe)) => {
+            load_samples(options, program, folder, recipe, limit, context).map(Some)
+        }
         _ => Ok(None),
     };
     let calibration = load(&options.calib, options.calib_limit)?;
@@ -200,8 +202,9 @@ fn compress(
                 plan,
                 seed: options.seed,
             };
-            let calibration = Calibration::collect(program, samples, how, &|done| bar.set_position(done as u64))
-                .with_context(|| options.model.display().to_string())?;
+            let calibration =
+                Calibration::collect(program, samples, how, &|done| bar.set_position(done as u64))
+                    .with_context(|| options.model.display().to_string())?;
             bar.finish_and_clear();
             Some(calibration)
         }
@@ -270,7 +273,10 @@ fn compare(
         bar.finish_and_clear();
         Ok(evaluation)
     };
-    let (before, after) = (run("running the source", source)?, run("running the package", written)?);
+    let (before, after) = (
+        run("running the source", source)?,
+        run("running the package", written)?,
+    );
     let unseen = measured_on == "data";
     let counts = PairedCounts::from_predictions(&samples.labels, &before.predicted, &after.predicted);
     let bound = counts.drop_upper_bound(CONFIDENCE);
@@ -304,15 +310,27 @@ fn text(outcome: &Outcome, context: &Context) -> String {
     let mut text = context.table(&states(outcome));
     text.push('\n');
     match &outcome.agreement {
-        None => text.push_str("agreement with the source: not measured, give --data or --calib with --preprocess\n"),
+        None => text
+            .push_str("agreement with the source: not measured, give --data or --calib with --preprocess\n"),
         Some(agreement) => text.push_str(&agreement_text(outcome, agreement)),
     }
-    let skipped: Vec<&Layer> = outcome.layers.iter().filter(|layer| layer.skipped.is_some()).collect();
+    let skipped: Vec<&Layer> = outcome
+        .layers
+        .iter()
+        .filter(|layer| layer.skipped.is_some())
+        .collect();
     let done = outcome.layers.len() - skipped.len();
-    text.push_str(&format!("{}: {done} of {} layers\n", outcome.recipe, outcome.layers.len()));
+    text.push_str(&format!(
+        "{}: {done} of {} layers\n",
+        outcome.recipe,
+        outcome.layers.len()
+    ));
     if !skipped.is_empty() {
-        let mut table =
-            Table::new([Column::left("left otherwise").at_most(48), Column::left("as"), Column::left("why").at_most(90)]);
+        let mut table = Table::new([
+            Column::left("left otherwise").at_most(48),
+            Column::left("as"),
+            Column::left("why").at_most(90),
+        ]);
         for layer in skipped {
             let why = layer.skipped.as_deref().unwrap_or_default();
             table.row([layer.name.as_str(), &layer.done, why]);
@@ -343,7 +361,11 @@ fn states(outcome: &Outcome) -> Table {
     };
     sizes("package", before.package_bytes, after.package_bytes);
     sizes("peak memory", before.peak_bytes as u64, after.peak_bytes as u64);
-    sizes("weights in memory", before.weight_bytes as u64, after.weight_bytes as u64);
+    sizes(
+        "weights in memory",
+        before.weight_bytes as u64,
+        after.weight_bytes as u64,
+    );
     table.row(["runs from", before.target, after.target]);
     if let (Some(first), Some(second)) = (before.top1, after.top1) {
         let name = match outcome.agreement.as_ref().map(|agreement| agreement.measured_on) {
@@ -351,7 +373,12 @@ fn states(outcome: &Outcome) -> Table {
             _ => "top-1 on calibration samples",
         };
         let change = units::percent_change(second - first);
-        table.row([name.to_owned(), units::percent(first), units::percent(second), change]);
+        table.row([
+            name.to_owned(),
+            units::percent(first),
+            units::percent(second),
+            change,
+        ]);
     }
     table
 }
@@ -376,9 +403,14 @@ fn agreement_text(outcome: &Outcome, agreement: &Agreement) -> String {
         ));
     }
     match (outcome.max_drop, outcome.certified) {
-        (Some(limit), Some(true)) => text.push_str(&format!("certified: at most {}\n", units::percent_limit(limit))),
+        (Some(limit), Some(true)) => {
+            text.push_str(&format!("certified: at most {}\n", units::percent_limit(limit)))
+        }
         (Some(limit), Some(false)) => {
-            text.push_str(&format!("not certified: the bound is over {}\n", units::percent_limit(limit)));
+            text.push_str(&format!(
+                "not certified: the bound is over {}\n",
+                units::percent_limit(limit)
+            ));
         }
         _ => {}
     }

@@ -111,10 +111,16 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
 /// If the name does not end in `.mlpackage`, or something else is there.
 pub(super) fn check_output(path: &std::path::Path) -> Result<()> {
     if path.extension().is_none_or(|extension| extension != "mlpackage") {
-        bail!("--output {}: expected a name that ends in .mlpackage", path.display());
+        bail!(
+            "--output {}: expected a name that ends in .mlpackage",
+            path.display()
+        );
     }
     if path.exists() && !path.join("Manifest.json").is_file() {
-        bail!("--output {}: something is there that is no package, it is not replaced", path.display());
+        bail!(
+            "--output {}: something is there that is no package, it is not replaced",
+            path.display()
+        );
     }
     Ok(())
 }
@@ -145,7 +151,10 @@ fn text(outcome: &Outcome, context: &Context) -> String {
         ),
     );
     for renamed in &outcome.renamed {
-        row("renamed", format!("{} is {} in the package", renamed.source, renamed.written));
+        row(
+            "renamed",
+            format!("{} is {} in the package", renamed.source, renamed.written),
+        );
     }
     context.table(&table)
 }

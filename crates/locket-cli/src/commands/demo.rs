@@ -41,13 +41,19 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let (calibration, data) = (folder.join("data/calib"), folder.join("data/dev"));
     scenes(Split::Calib, CALIBRATION, &calibration, context)?;
     scenes(Split::Dev, options.scenes, &data, context)?;
-    let (model, preprocess) = (folder.join("scenes_mobilenet.onnx"), folder.join("preprocess.toml"));
+    let (model, preprocess) = (
+        folder.join("scenes_mobilenet.onnx"),
+        folder.join("preprocess.toml"),
+    );
     std::fs::write(&model, MODEL).with_context(|| format!("writing {}", model.display()))?;
     std::fs::write(&preprocess, PREPROCESS).with_context(|| format!("writing {}", preprocess.display()))?;
     let device = find_device("watch-series-7")?;
     let goals = Goals {
         memory_bytes: device.budgets.memory_bytes(),
-        latency: device.budgets.latency_ms().map(|count| Duration::from_secs_f64(count / 1e3)),
+        latency: device
+            .budgets
+            .latency_ms()
+            .map(|count| Duration::from_secs_f64(count / 1e3)),
         max_drop: Some(0.007),
     };
     let job = Job {
@@ -70,8 +76,10 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
 fn scenes(split: Split, count: u64, folder: &Path, context: &Context) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let bar = context.progress("drawing scenes", usize::try_from(count).unwrap_or(usize::MAX));
-    write_dataset(folder, split.seed(), 0..count, SIDE, |done, _| bar.set_position(done))
-        .with_context(|| format!("writing {}", folder.display()))?;
+    write_dataset(folder, split.seed(), 0..count, SIDE, |done, _| {
+        bar.set_position(done)
+    })
+    .with_context(|| format!("writing {}", folder.display()))?;
     bar.finish_and_clear();
     Ok(())
 }

@@ -64,10 +64,22 @@ fn add_this_machine(device: &mut Device, context: &Context) {
         });
     };
     add("processor", facts::processor(), "/proc/cpuinfo of this machine");
-    add("threads", context.threads.to_string(), "what this process may use");
-    add("instruction set", context.isa.to_string(), "detected on this machine");
+    add(
+        "threads",
+        context.threads.to_string(),
+        "what this process may use",
+    );
+    add(
+        "instruction set",
+        context.isa.to_string(),
+        "detected on this machine",
+    );
     if let Some(bytes) = facts::memory_bytes() {
-        add("main memory", units::bytes(bytes), "/proc/meminfo of this machine");
+        add(
+            "main memory",
+            units::bytes(bytes),
+            "/proc/meminfo of this machine",
+        );
     }
 }
 
@@ -76,7 +88,7 @@ fn list(all: &[Device], context: &Context) -> String {
         Column::left("device"),
         Column::right("memory"),
         Column::right("latency"),
-        Column::left("what it is").at_most(72),
+        Column::left("what it is").at_most(110),
     ]);
     for device in all {
         let memory = device.budgets.memory_bytes();
@@ -99,19 +111,24 @@ fn one(device: &Device, context: &Context) -> String {
         Column::left("budget").at_most(28),
         Column::left("value"),
         Column::left(""),
-        Column::left("why").at_most(90),
+        Column::left("why").at_most(110),
     ]);
     for (name, figure) in device.budgets.figures() {
         table.row([name, &figure.value, "chosen", &figure.source]);
     }
     let mut known = Table::new([
-        Column::left("what is known").at_most(28),
+        Column::left("what is known").at_most(40),
         Column::left("value"),
         Column::left("how"),
-        Column::left("source").at_most(90),
+        Column::left("source").at_most(140),
     ]);
     for figure in &device.figures {
-        known.row([figure.name.as_str(), &figure.value, figure.kind.word(), &figure.source]);
+        known.row([
+            figure.name.as_str(),
+            &figure.value,
+            figure.kind.word(),
+            &figure.source,
+        ]);
     }
     let mut text = format!("{}: {}\n", device.name, device.description);
     for table in [table, known] {

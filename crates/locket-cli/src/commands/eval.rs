@@ -91,7 +91,13 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     Ok(0)
 }
 
-fn outcome(options: &Options, context: &Context, evaluation: &Evaluation, samples: &Samples, seconds: f64) -> Outcome {
+fn outcome(
+    options: &Options,
+    context: &Context,
+    evaluation: &Evaluation,
+    samples: &Samples,
+    seconds: f64,
+) -> Outcome {
     let score = |right: usize| {
         let (low, high) = wilson_interval(right as u64, samples.len() as u64, CONFIDENCE);
         Score {
@@ -128,7 +134,11 @@ fn text(outcome: &Outcome, context: &Context) -> String {
             Cell::from(name),
             Cell::new(units::percent(score.share), Tone::Strong),
             Cell::from(format!("{} of {}", score.right, outcome.samples)),
-            Cell::from(format!("{} to {}", units::percent(score.low), units::percent(score.high))),
+            Cell::from(format!(
+                "{} to {}",
+                units::percent(score.low),
+                units::percent(score.high)
+            )),
         ]);
     }
     format!(

@@ -92,7 +92,10 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     } else {
         Err(format!("cannot be expressed in MIL: {}", foreign.join(", ")))
     };
-    let memory = planned.as_ref().ok().map(|compiled| memory(&compiled.plan, options.memory));
+    let memory = planned
+        .as_ref()
+        .ok()
+        .map(|compiled| memory(&compiled.plan, options.memory));
     let interface = |name: &str, id: ValueId| Interface {
         name: name.to_owned(),
         r#type: function.ty(id).to_string(),
@@ -103,7 +106,11 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         format: loaded.format.to_string(),
         file_bytes: loaded.file_bytes,
         function: function.name.clone(),
-        functions: program.functions.iter().map(|function| function.name.clone()).collect(),
+        functions: program
+            .functions
+            .iter()
+            .map(|function| function.name.clone())
+            .collect(),
         opset: function.opset.name(),
         inputs: function
             .inputs
@@ -139,18 +146,28 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
 /// a compressed weight counts as what it expands to. Scalars and integers that say how to compute are none.
 fn weights(function: &Function) -> (u64, u64) {
     const GRID: [&str; 5] = ["scale", "zero_point", "offset", "epsilon", "lut"];
-    let bytes = function.used_constants().into_iter().map(|id| function.ty(id).bytes() as u64);
+    let bytes = function
+        .used_constants()
+        .into_iter()
+        .map(|id| function.ty(id).bytes() as u64);
     let mut counted = vec![false; function.values().len()];
     let mut parameters = 0;
     for operation in &function.operations {
         if operation.kind.starts_with("constexpr_") {
-            parameters += operation.outputs.iter().map(|&id| function.ty(id).elems() as u64).sum::<u64>();
+            parameters += operation
+                .outputs
+                .iter()
+                .map(|&id| function.ty(id).elems() as u64)
+                .sum::<u64>();
             continue;
         }
         for (param, arg) in &operation.inputs {
             for &id in arg.values() {
-                let Some(Literal::Tensor(tensor)) = function.literal(id) else { continue };
-                let numbers = tensor.dtype().is_float() || matches!(tensor.dtype(), DType::Int8 | DType::UInt8);
+                let Some(Literal::Tensor(tensor)) = function.literal(id) else {
+                    continue;
+                };
+                let numbers =
+                    tensor.dtype().is_float() || matches!(tensor.dtype(), DType::Int8 | DType::UInt8);
                 let first = !std::mem::replace(&mut counted[id.index()], true);
                 if first && numbers && !tensor.shape().is_empty() && !GRID.contains(&&**param) {
                     parameters += tensor.elems() as u64;
@@ -186,17 +203,34 @@ fn memory(plan: &Plan, budget: Option<u64>) -> Memory {
 
 fn text(inspection: &Inspection, context: &Context) -> String {
     let mut text = head(inspection, context);
-    let most = inspection.operators.iter().map(|row| row.count).max().unwrap_or(1);
-    let mut table = Table::new([Column::left("operator").at_most(48), Column::right("count"), Column::left("")]);
+    let most = inspection
+        .operators
+        .iter()
+        .map(|row| row.count)
+        .max()
+        .unwrap_or(1);
+    let mut table = Table::new([
+        Column::left("operator").at_most(48),
+        Column::right("count"),
+        Column::left(""),
+    ]);
     for row in &inspection.operators {
         let share = row.count as f64 / most as f64;
-        table.row([row.operator.clone(), row.count.to_string(), bar(share, 20)]);
+        table.row([
+            row.operator.clone(),
+            row.count.to_string(),
+            bar(share, 20).trim_end().to_owned(),
+        ]);
     }
     let _ = writeln!(text, "\n{}", context.table(&table));
     match (&inspection.memory, &inspection.not_planned) {
         (Some(memory), _) => text.push_str(&memory_text(memory, context)),
         (None, why) => {
-            let _ = writeln!(text, "peak memory: no plan: {}", why.as_deref().unwrap_or("unknown reason"));
+            let _ = writeln!(
+                text,
+                "peak memory: no plan: {}",
+                why.as_deref().unwrap_or("unknown reason")
+            );
         }
     }
     text
@@ -210,10 +244,22 @@ fn head(inspection: &Inspection, context: &Context) -> String {
     row("model", inspection.model.clone());
     row(
         "format",
-        format!("{}, {}, operators of {}", inspection.format, units::bytes(inspection.file_bytes), inspection.opset),
+        format!(
+            "{}, {}, operators of {}",
+            inspection.format,
+            units::bytes(inspection.file_bytes),
+            inspection.opset
+        ),
     );
     if inspection.functions.len() > 1 {
-        row("functions", format!("{} (shown: {})", inspection.functions.join(", "), inspection.function));
+        row(
+            "functions",
+            format!(
+                "{} (shown: {})",
+                inspection.functions.join(", "),
+                inspection.function
+            ),
+        );
     }
     for (role, ports) in [("input", &inspection.inputs), ("output", &inspection.outputs)] {
         for port in ports {
@@ -221,7 +267,10 @@ fn head(inspection: &Inspection, context: &Context) -> String {
         }
     }
     let weights = units::bytes(inspection.weight_bytes);
-    row("parameters", format!("{} in {weights}", units::count(inspection.parameters)));
+    row(
+        "parameters",
+        format!("{} in {weights}", units::count(inspection.parameters)),
+    );
     if let Some(macs) = inspection.multiply_adds {
         row("multiply-adds", units::count(macs));
     }
@@ -230,8 +279,16 @@ fn head(inspection: &Inspection, context: &Context) -> String {
 
 fn memory_text(memory: &Memory, context: &Context) -> String {
     let bytes = |count: usize| units::bytes(count as u64);
-    let mut table = Table::new([Column::left("peak memory"), Column::right("size"), Column::left("")]);
-    table.row(["weights, as packed".to_owned(), bytes(memory.weight_bytes), String::new()]);
+    let mut table = Table::new([
+        Column::left("peak memory"),
+        Column::right("size"),
+        Column::left(""),
+    ]);
+    table.row([
+        "weights, as packed".to_owned(),
+        bytes(memory.weight_bytes),
+        String::new(),
+    ]);
     table.row(["tensors".to_owned(), bytes(memory.arena_bytes), String::new()]);
     table.row(["scratch".to_owned(), bytes(memory.scratch_bytes), String::new()]);
     table.rule();
@@ -247,7 +304,11 @@ fn memory_text(memory: &Memory, context: &Context) -> String {
         ),
         _ => Cell::from(""),
     };
-    table.row([Cell::from("all, exact from the plan"), Cell::new(bytes(memory.peak_bytes), Tone::Strong), verdict]);
+    table.row([
+        Cell::from("all, exact from the plan"),
+        Cell::new(bytes(memory.peak_bytes), Tone::Strong),
+        verdict,
+    ]);
     let mut text = context.table(&table);
     let _ = writeln!(
         text,
@@ -257,10 +318,18 @@ fn memory_text(memory: &Memory, context: &Context) -> String {
         memory.peak_operator,
         bytes(memory.live_bytes_at_peak)
     );
-    let mut table = Table::new([Column::left("alive at the peak").at_most(60), Column::right("size"), Column::left("")]);
+    let mut table = Table::new([
+        Column::left("alive at the peak").at_most(60),
+        Column::right("size"),
+        Column::left(""),
+    ]);
     for live in memory.at_peak.iter().take(LISTED) {
         let share = live.bytes as f64 / memory.live_bytes_at_peak.max(1) as f64;
-        table.row([live.tensor.clone(), bytes(live.bytes), bar(share, 20)]);
+        table.row([
+            live.tensor.clone(),
+            bytes(live.bytes),
+            bar(share, 20).trim_end().to_owned(),
+        ]);
     }
     text.push_str(&context.table(&table));
     if let Some(more) = memory.at_peak.len().checked_sub(LISTED).filter(|more| *more > 0) {

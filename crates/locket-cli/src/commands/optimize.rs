@@ -13,7 +13,8 @@ use locket_compress::{
 };
 use locket_data::{Dataset, Preprocess};
 use locket_report::{
-    Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Machine, Provenance, SourceModel, TensorSignature, Verdict,
+    Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Machine, Provenance, SourceModel,
+    TensorSignature, Verdict,
     table::{Cell, Column, Table},
     units,
 };
@@ -71,15 +72,23 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let device = options.device.as_deref().map(find_device).transpose()?;
     let of_device = device.as_ref().map(|device| &device.budgets);
     let goals = Goals {
-        memory_bytes: options.memory.or_else(|| of_device.and_then(Budgets::memory_bytes)),
-        latency: options.latency.budget()?.or_else(|| of_device.and_then(Budgets::latency_ms).map(milliseconds)),
+        memory_bytes: options
+            .memory
+            .or_else(|| of_device.and_then(Budgets::memory_bytes)),
+        latency: options
+            .latency
+            .budget()?
+            .or_else(|| of_device.and_then(Budgets::latency_ms).map(milliseconds)),
         max_drop: options.max_drop,
     };
     if goals == Goals::default() {
         bail!("no budget given: expected at least one of --memory, --latency, --fps, --max-drop or --device");
     }
     let job = Job {
-        title: options.model.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        title: options
+            .model
+            .file_stem()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
         model: &options.model,
         calibration: &options.calib,
         data: &options.data,
@@ -131,7 +140,9 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
     };
     let (calibration, data) = (load(job.calibration, None)?, load(job.data, job.limit)?);
     std::fs::create_dir_all(job.output).with_context(|| format!("creating {}", job.output.display()))?;
-    let variants = tempfile::Builder::new().prefix(".variants").tempdir_in(job.output)
+    let variants = tempfile::Builder::new()
+        .prefix(".variants")
+        .tempdir_in(job.output)
         .with_context(|| format!("writing in {}", job.output.display()))?;
     let spinner = context.spinner("starting");
     let outcome = optimize(Request {
@@ -153,7 +164,10 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
         data_set: job.data.display().to_string(),
         device: job.device.map(profile),
         frame_ms: job.device.and_then(frame_ms),
-        measured_on: format!("{}, {} threads, one prediction after the other", provenance.machine.cpu, context.threads),
+        measured_on: format!(
+            "{}, {} threads, one prediction after the other",
+            provenance.machine.cpu, context.threads
+        ),
         provenance,
     };
     let evidence = evidence(&outcome, &job.goals, around);
@@ -164,14 +178,21 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
     } else {
         context.print(&text(&outcome, &evidence, job, context))?;
     }
-    Ok(if evidence.verdict == Some(Verdict::Met) { 0 } else { 3 })
+    Ok(if evidence.verdict == Some(Verdict::Met) {
+        0
+    } else {
+        3
+    })
 }
 
 /// Moves a package to where the user wants it, replacing one that is there.
 fn replace(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         if !to.join("Manifest.json").is_file() {
-            bail!("{}: is there and is no Core ML package; not replaced", to.display());
+            bail!(
+                "{}: is there and is no Core ML package; not replaced",
+                to.display()
+            );
         }
         std::fs::remove_dir_all(to).with_context(|| format!("replacing {}", to.display()))?;
     }
@@ -230,8 +251,16 @@ fn provenance(
     let function = loaded.program.main();
     let port = |id| {
         let value = function.value(id);
-        let dtype = value.ty.dtype().map_or("?", locket_tensor::DType::name).to_owned();
-        (value.name.clone(), dtype, value.ty.shape().unwrap_or_default().to_vec())
+        let dtype = value
+            .ty
+            .dtype()
+            .map_or("?", locket_tensor::DType::name)
+            .to_owned();
+        (
+            value.name.clone(),
+            dtype,
+            value.ty.shape().unwrap_or_default().to_vec(),
+        )
     };
     let inputs: Vec<_> = function.inputs.iter().map(|&id| port(id)).collect();
     let outputs: Vec<_> = function.outputs.iter().map(|output| port(output.value)).collect();
@@ -253,7 +282,10 @@ fn provenance(
         commit: None,
         date: surroundings::date(),
         command_line: surroundings::command_line(),
-        machine: Machine { instruction_set: context.isa.name().to_owned(), ..surroundings::machine() },
+        machine: Machine {
+            instruction_set: context.isa.name().to_owned(),
+            ..surroundings::machine()
+        },
         threads: u32::try_from(context.threads).unwrap_or(u32::MAX),
         seed: job.seed,
         source: SourceModel {
@@ -312,9 +344,17 @@ fn text(outcome: &Outcome, evidence: &Evidence, job: &Job<'_>, context: &Context
     match &evidence.verdict {
         Some(Verdict::Met) => text.push_str("All budgets are met.\n"),
         Some(verdict) => {
-            let word = if matches!(verdict, Verdict::Unproven { .. }) { "not proven" } else { "not met" };
+            let word = if matches!(verdict, Verdict::Unproven { .. }) {
+                "not proven"
+            } else {
+                "not met"
+            };
             for shortfall in verdict.shortfalls() {
-                text.push_str(&format!("{} {word}: it would take {}.\n", shortfall.limit.word(), shortfall.fix));
+                text.push_str(&format!(
+                    "{} {word}: it would take {}.\n",
+                    shortfall.limit.word(),
+                    shortfall.fix
+                ));
             }
         }
         None => {}

@@ -92,7 +92,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let (mut session, _) = model::open(&options.model, context.plan_options())?;
     let inputs = tensors::random_inputs(&session.plan().inputs)?;
     let bar = context.progress("profiling", options.runs);
-    let profile = measure::profile(&mut session, &inputs, options.runs, &|done| bar.set_position(done as u64))?;
+    let profile = measure::profile(&mut session, &inputs, options.runs, &|done| {
+        bar.set_position(done as u64)
+    })?;
     bar.finish_and_clear();
     if let Some(path) = &options.trace {
         let text = trace::render(session.plan(), &profile);
@@ -167,7 +169,11 @@ fn text(outcome: &Outcome, plan: &Plan, options: &Options, context: &Context) ->
         if outcome.threads == 1 { "" } else { "s" },
         outcome.isa,
     );
-    let _ = writeln!(text, "measured on {}; cycles and instructions: not counted on this machine", outcome.processor);
+    let _ = writeln!(
+        text,
+        "measured on {}; cycles and instructions: not counted on this machine",
+        outcome.processor
+    );
     text.push_str(&memory(plan, context));
     text
 }
@@ -177,7 +183,11 @@ fn operators(outcome: &Outcome, options: &Options, context: &Context) -> String 
     if options.sort == Order::Time {
         rows.sort_by(|a, b| b.wall_ns.cmp(&a.wall_ns).then(a.index.cmp(&b.index)));
     }
-    let shown = if options.top == 0 { rows.len() } else { options.top.min(rows.len()) };
+    let shown = if options.top == 0 {
+        rows.len()
+    } else {
+        options.top.min(rows.len())
+    };
     let prefix = shared_prefix(rows.iter().flat_map(|row| &row.origin).map(String::as_str));
     let mut table = Table::new([
         Column::right("#"),
@@ -192,19 +202,37 @@ fn operators(outcome: &Outcome, options: &Options, context: &Context) -> String 
         Column::left(""),
     ]);
     for row in &rows[..shown] {
-        let names: Vec<String> = row.origin.iter().map(|name| short_name(name, prefix, 40)).collect();
+        let names: Vec<String> = row
+            .origin
+            .iter()
+            .map(|name| short_name(name, prefix, 40))
+            .collect();
         let marks = if row.slow { "slow path" } else { "" };
         table.row([
             Cell::new((row.index + 1).to_string(), Tone::Faint),
             Cell::from(row.operator.as_str()),
             Cell::from(names.join(" + ")),
             Cell::from(units::nanoseconds(row.wall_ns)),
-            Cell::new(units::share(row.share), if row.share > 0.1 { Tone::Strong } else { Tone::Plain }),
+            Cell::new(
+                units::share(row.share),
+                if row.share > 0.1 {
+                    Tone::Strong
+                } else {
+                    Tone::Plain
+                },
+            ),
             Cell::from(units::nanoseconds(row.cpu_ns)),
             Cell::from(units::short_count(row.multiply_adds)),
             Cell::from(rate(row.multiply_adds, row.wall_ns)),
             Cell::from(units::bytes(row.bytes)),
-            Cell::new(if marks.is_empty() { bar(row.share, 12).trim_end().to_owned() } else { marks.to_owned() }, Tone::Plain),
+            Cell::new(
+                if marks.is_empty() {
+                    bar(row.share, 12).trim_end().to_owned()
+                } else {
+                    marks.to_owned()
+                },
+                Tone::Plain,
+            ),
         ]);
     }
     let rest = &rows[shown..];
@@ -257,7 +285,12 @@ fn memory(plan: &Plan, context: &Context) -> String {
         sparkline(&columns)
     );
     let mut table = Table::new([
-        Column::left(&format!("alive at the peak, step {} of {}", report.peak_step + 1, live.len())).at_most(60),
+        Column::left(&format!(
+            "alive at the peak, step {} of {}",
+            report.peak_step + 1,
+            live.len()
+        ))
+        .at_most(60),
         Column::right("size"),
     ]);
     for tensor in report.at_peak.iter().take(LISTED) {

@@ -85,7 +85,13 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
 
 /// Reads all inputs, in the order of the interface.
 fn read_inputs(given: &[String], ports: &[Port]) -> Result<Vec<Tensor>> {
-    let names = || ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = || {
+        ports
+            .iter()
+            .map(|port| port.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let mut found: Vec<Option<Tensor>> = vec![None; ports.len()];
     for argument in given {
         let (index, path) = resolve(argument, ports)?;
@@ -102,7 +108,11 @@ fn read_inputs(given: &[String], ports: &[Port]) -> Result<Vec<Tensor>> {
         .map(|(port, _)| port.name.as_str())
         .collect();
     if !missing.is_empty() {
-        bail!("--input is missing for {}; the model's inputs are {}", missing.join(", "), names());
+        bail!(
+            "--input is missing for {}; the model's inputs are {}",
+            missing.join(", "),
+            names()
+        );
     }
     Ok(found.into_iter().flatten().collect())
 }
@@ -123,8 +133,14 @@ fn resolve<'a>(argument: &'a str, ports: &[Port]) -> Result<(usize, &'a Path)> {
         return Ok((0, Path::new(argument)));
     }
     match argument.split_once('=') {
-        Some((name, _)) => bail!("--input {argument}: no input is called {name}; the model's inputs are {}", names.join(", ")),
-        None => bail!("--input {argument}: expected NAME=FILE, the model's inputs are {}", names.join(", ")),
+        Some((name, _)) => bail!(
+            "--input {argument}: no input is called {name}; the model's inputs are {}",
+            names.join(", ")
+        ),
+        None => bail!(
+            "--input {argument}: expected NAME=FILE, the model's inputs are {}",
+            names.join(", ")
+        ),
     }
 }
 
@@ -136,7 +152,13 @@ fn write_outputs(folder: &Path, ports: &[Port], outputs: &[Tensor]) -> Result<Ve
         let stem = tensors::file_stem(&port.name);
         // Names that differ only in characters that file names cannot have.
         let stem = (1..)
-            .map(|n| if n == 1 { stem.clone() } else { format!("{stem}_{n}") })
+            .map(|n| {
+                if n == 1 {
+                    stem.clone()
+                } else {
+                    format!("{stem}_{n}")
+                }
+            })
             .find(|stem| taken.insert(stem.clone()))
             .unwrap_or(stem);
         let path = folder.join(format!("{stem}.npy"));

@@ -42,11 +42,19 @@ impl Workplace {
         };
         let function = text::parse(MODEL).unwrap();
         let program = Program::new(function, SourceFormat::Memory);
-        write(&program, &workplace.path("model.mlpackage"), &WriteOptions::default()).unwrap();
+        write(
+            &program,
+            &workplace.path("model.mlpackage"),
+            &WriteOptions::default(),
+        )
+        .unwrap();
         let image: Vec<f32> = (0..32u8).map(|n| f32::from(n) / 32.0).collect();
         workplace.array("image.npy", &[1, 2, 4, 4], &image);
         workplace.data("data", &[0, 1, 2, 1]);
-        workplace.text("recipe.toml", "layout = \"NCHW\"\nscale = [0.00392156862745098]\n");
+        workplace.text(
+            "recipe.toml",
+            "layout = \"NCHW\"\nscale = [0.00392156862745098]\n",
+        );
         workplace
     }
 
@@ -92,7 +100,13 @@ impl Workplace {
     /// Runs a command that works and gives its standard output.
     pub(crate) fn output(&self, arguments: &str) -> String {
         let outcome = self.run(arguments);
-        assert_eq!(outcome.code, Some(0), "{arguments}: {}{}", outcome.stdout, outcome.stderr);
+        assert_eq!(
+            outcome.code,
+            Some(0),
+            "{arguments}: {}{}",
+            outcome.stdout,
+            outcome.stderr
+        );
         outcome.stdout
     }
 

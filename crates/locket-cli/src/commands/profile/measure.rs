@@ -70,7 +70,12 @@ impl Observer for Recorder {
 /// # Errors
 ///
 /// If the inputs do not fit.
-pub(super) fn profile(session: &mut Session, inputs: &[Tensor], runs: usize, progress: &dyn Fn(usize)) -> Result<Profile> {
+pub(super) fn profile(
+    session: &mut Session,
+    inputs: &[Tensor],
+    runs: usize,
+    progress: &dyn Fn(usize),
+) -> Result<Profile> {
     let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
     let mut buffers = OutputBuffers::new(&session.plan().outputs);
     let mut outputs = buffers.views();
@@ -116,7 +121,11 @@ pub(super) fn profile(session: &mut Session, inputs: &[Tensor], runs: usize, pro
 
 fn median(values: &mut [u64]) -> u64 {
     values.sort_unstable();
-    if values.is_empty() { 0 } else { percentile(values, 0.5) }
+    if values.is_empty() {
+        0
+    } else {
+        percentile(values, 0.5)
+    }
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -12,11 +12,14 @@ pub(super) fn render(plan: &Plan, profile: &Profile) -> String {
         json!({"name": "thread_name", "ph": "M", "pid": 1, "tid": 1, "args": {"name": format!("function {}", plan.function)}}),
     ];
     for span in &profile.spans {
-        let Some(step) = plan.steps.get(span.index) else { continue };
+        let Some(step) = plan.steps.get(span.index) else {
+            continue;
+        };
         let start = microseconds(span.start);
         let live = plan.memory.live_bytes.get(span.index).copied().unwrap_or(0);
         let name = step.origin.first().unwrap_or(&step.kind);
-        events.push(json!({"name": "live tensors", "ph": "C", "pid": 1, "ts": start, "args": {"bytes": live}}));
+        events
+            .push(json!({"name": "live tensors", "ph": "C", "pid": 1, "ts": start, "args": {"bytes": live}}));
         events.push(json!({
             "name": name,
             "cat": step.kind,
