@@ -1,13 +1,14 @@
 //! Measures every convolution shape of four networks, float and u8, on one thread, against the machine's arithmetic peak.
 //!
-//! `cargo run --release -p locket-kernels --example roofline [isa] [network] [part of a layer's name]`. Each figure is the median of repeated calls
+//! `cargo run --release -p locket-kernels --example roofline [isa] [network or `weights`] [part of a layer's name]`. Each figure is the median of repeated calls
 //! that together take at least 50 ms; shares are of the peak measured in the same process.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
 use std::time::Instant;
 
 use locket_kernels::{
-    ConvF32, ConvGeometry, ConvU8, DepthwiseF32, DepthwiseU8, Isa, Output, WeightsF32, peak_f32, peak_u8,
+    Blocks, ConvF32, ConvGeometry, ConvU8, DepthwiseF32, DepthwiseU8, Isa, Output, WeightsF32, peak_f32,
+    peak_u8,
 };
 
 /// A convolution of a network: input size, channels, kernel, stride, how often it occurs, and whether it is depthwise.
@@ -223,6 +224,47 @@ fn time_u8(isa: Isa, layer: &Layer) -> f64 {
     }
 }
 
+/// Prints the time of all layers with weights in each compressed form, and the bytes they take.
+fn print_weight_forms(isa: Isa, layers: &[Layer]) {
+    println!(
+        "\n{:<34} {:>9} {:>12}",
+        "squeezenet-1.1 weights", "f32 us", "bytes"
+    );
+    for form in [
+        "f32", "f16", "int8", "int4", "lut8", "lut6", "lut4", "lut2", "sparse",
+    ] {
+        let (mut time, mut bytes) = (0.0, 0);
+        for layer in layers {
+            let g = layer.geometry();
+            let (n, k) = (g.out_channels, g.depth());
+            let (floats, halves) = (vec![0.25; n * k], vec![half::f16::ONE; n * k]);
+            let (codes, indices, scale) = (vec![3; n * k], vec![1; n * k], vec![0.5; n]);
+            let (nibbles, table) = (vec![0x35; (n * k).div_ceil(2)], vec![0.5; 256]);
+            let sparse: Vec<f32> = (0..n * k).map(|i| if i % 7 < 3 { 0.5 } else { 0.0 }).collect();
+            let blocks = Blocks { channels: k, size: k };
+            let weights = match form {
+                "f16" => WeightsF32::f16(n, k, &halves),
+                "int8" => WeightsF32::int8(n, k, &codes, &scale, None),
+                "int4" => WeightsF32::int4(n, k, &nibbles, true, blocks, &scale, None),
+                "lut8" => WeightsF32::lut(n, k, 8, &indices, &table, 1),
+                "lut6" => WeightsF32::lut(n, k, 6, &indices, &table[..64], 1),
+                "lut4" => WeightsF32::lut(n, k, 4, &indices, &table[..16], 1),
+                "lut2" => WeightsF32::lut(n, k, 2, &indices, &table[..4], 1),
+                "sparse" => WeightsF32::sparse(n, k, &sparse),
+                _ => WeightsF32::dense(n, k, &floats),
+            };
+            let input = vec![0.5; g.input_len()];
+            let mut output = vec![0.0; g.out_pixels() * g.out_channels];
+            let rows = 0..g.out_pixels();
+            let kernel = ConvF32::new(isa, g, &weights, None, [0.0, 6.0]);
+            let mut scratch = vec![0.0; kernel.scratch_elems()];
+            time += median_ns(|| kernel.run(&input, None, &mut output, rows.clone(), &mut scratch));
+            bytes += kernel.weight_bytes();
+        }
+        println!("{form:<34} {:>9.1} {bytes:>12}", time / 1e3);
+    }
+}
+
 /// Returns the peak in multiply-accumulates per nanosecond: the best of 50 calls.
 fn peak(run: impl Fn(u64) -> u64) -> f64 {
     let rates = (0..50).map(|_| {
@@ -248,6 +290,9 @@ fn main() {
         "{isa}, 1 thread; peak GMAC/s: f32 {:.0}, u8 {:.0}",
         peaks[0], peaks[1]
     );
+    if wanted.as_deref().is_none_or(|wanted| wanted == "weights") {
+        print_weight_forms(isa, &squeezenet());
+    }
     let networks: [(&str, Vec<Layer>); 4] = [
         ("squeezenet-1.1", squeezenet()),
         ("mobilenet-v1-0.25", mobilenet_v1_quarter()),

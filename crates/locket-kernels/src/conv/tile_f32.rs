@@ -155,21 +155,26 @@ fn step<S: Simd, const VECTORS: usize>(simd: S, acc: &mut [S::F32; VECTORS], val
     }
 }
 
-/// Clamps and writes: at once if that is all there is to do and every lane counts, else through [`finish`].
+/// Clamps and writes: at once if that is all there is to do and every lane counts or the tile is narrow, else through [`finish`].
 #[inline(always)]
 fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     acc: [[S::F32; VECTORS]; ROWS],
     tile: &mut TileF32<'_>,
 ) {
+    let (low, high) = (simd.splat_f32(tile.clamp[0]), simd.splat_f32(tile.clamp[1]));
     if tile.residual.is_none() && tile.columns == VECTORS * S::LANES {
-        let (low, high) = (simd.splat_f32(tile.clamp[0]), simd.splat_f32(tile.clamp[1]));
         for row in 0..ROWS {
             let output = &mut tile.output[row * tile.output_stride..][..VECTORS * S::LANES];
             for v in 0..VECTORS {
                 let value = simd.min_f32(high, simd.max_f32(low, acc[row][v]));
                 simd.store_f32(&mut output[v * S::LANES..], value);
             }
+        }
+    } else if tile.residual.is_none() && VECTORS == 1 {
+        for row in 0..ROWS {
+            let output = &mut tile.output[row * tile.output_stride..][..tile.columns];
+            simd.store_f32_partial(output, simd.min_f32(high, simd.max_f32(low, acc[row][0])));
         }
     } else {
         // A copy by element: taking the address of the accumulators would keep them out of registers.

@@ -142,14 +142,7 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
             }
         }
     }
-    // A copy by element: taking the address of the accumulators would keep them out of registers.
-    let mut sums = [[simd.splat_i32(0); VECTORS]; ROWS];
-    for row in 0..ROWS {
-        for v in 0..VECTORS {
-            sums[row][v] = acc[row][v];
-        }
-    }
-    finish(simd, sums.as_flattened(), VECTORS, tile);
+    store::<S, ROWS, VECTORS>(simd, acc, tile);
 }
 
 /// The last one to three values of a run, zeros after them (their weights are zero too).
@@ -254,6 +247,39 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
     }
 }
 
+/// Requantises and writes: a narrow tile at once if that is all there is to do, any other through [`finish`].
+#[inline(always)]
+fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    acc: [[S::I32; VECTORS]; ROWS],
+    tile: &mut TileU8<'_>,
+) {
+    let stride = tile.output_stride;
+    if let Target::U8 {
+        output,
+        requantize,
+        residual: None,
+    } = &mut tile.target
+        && VECTORS == 1
+        && tile.columns == S::LANES
+    {
+        let multiplier = simd.load_f32(tile.multiplier);
+        for row in 0..ROWS {
+            let value = simd.mul_f32(simd.to_f32(acc[row][0]), multiplier);
+            simd.store_u8(&mut output[row * stride..], requantize.apply(simd, value));
+        }
+        return;
+    }
+    // A copy by element: taking the address of the accumulators would keep them out of registers.
+    let mut sums = [[simd.splat_i32(0); VECTORS]; ROWS];
+    for row in 0..ROWS {
+        for v in 0..VECTORS {
+            sums[row][v] = acc[row][v];
+        }
+    }
+    finish(simd, sums.as_flattened(), VECTORS, tile);
+}
+
 /// Rescales, adds the residual, clamps and writes; one function for tiles of all sizes.
 #[inline(never)]
 fn finish<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut TileU8<'_>) {
@@ -265,69 +291,80 @@ fn finish<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut TileU8<'
 
 #[inline(always)]
 fn finish_body<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut TileU8<'_>) {
-    let (stride, columns) = (tile.output_stride, tile.columns);
-    if let Target::U8 {
-        output,
-        requantize,
-        residual: None,
-    } = &mut tile.target
-        && columns == vectors * S::LANES
-    {
-        for (v, multiplier) in tile.multiplier.chunks_exact(S::LANES).enumerate() {
-            let multiplier = simd.load_f32(multiplier);
-            let mut at = v * S::LANES;
-            for &sum in sums[v..].iter().step_by(vectors) {
-                let value = simd.mul_f32(simd.to_f32(sum), multiplier);
-                simd.store_u8(&mut output[at..], requantize.apply(simd, value));
-                at += stride;
+    for (v, multiplier) in tile.multiplier.chunks_exact(S::LANES).enumerate() {
+        let start = v * S::LANES;
+        if start >= tile.columns {
+            break;
+        }
+        let count = S::LANES.min(tile.columns - start);
+        let multiplier = simd.load_f32(multiplier);
+        let sums = sums[v..].iter().step_by(vectors);
+        let mut at = start;
+        match &mut tile.target {
+            Target::U8 {
+                output,
+                requantize,
+                residual: None,
+            } => {
+                for &sum in sums {
+                    let value = simd.mul_f32(simd.to_f32(sum), multiplier);
+                    store_u8(simd, &mut output[at..][..count], requantize.apply(simd, value));
+                    at += tile.output_stride;
+                }
+            }
+            Target::U8 {
+                output,
+                requantize,
+                residual: Some(residual),
+            } => {
+                let zero_point = simd.splat_i32(residual.zero_point);
+                let scale = simd.splat_f32(residual.multiplier);
+                let mut other_at = start;
+                for &sum in sums {
+                    let value = simd.mul_f32(simd.to_f32(sum), multiplier);
+                    let other = load_u8(simd, &residual.values[other_at..][..count]);
+                    // Two roundings, never fused: every instruction set gives the same bits.
+                    let other = simd.mul_f32(simd.to_f32(simd.sub_i32(other, zero_point)), scale);
+                    let value = simd.add_f32(value, other);
+                    store_u8(simd, &mut output[at..][..count], requantize.apply(simd, value));
+                    at += tile.output_stride;
+                    other_at += residual.stride;
+                }
+            }
+            Target::F32 { output, clamp } => {
+                let (low, high) = (simd.splat_f32(clamp[0]), simd.splat_f32(clamp[1]));
+                for &sum in sums {
+                    let value = simd.mul_f32(simd.to_f32(sum), multiplier);
+                    let value = simd.min_f32(high, simd.max_f32(low, value));
+                    let output = &mut output[at..][..count];
+                    if count == S::LANES {
+                        simd.store_f32(output, value);
+                    } else {
+                        simd.store_f32_partial(output, value);
+                    }
+                    at += tile.output_stride;
+                }
             }
         }
-        return;
     }
-    for (row, sums) in sums.chunks_exact(vectors).enumerate() {
-        for (v, &sum) in sums.iter().enumerate() {
-            let (start, end) = (v * S::LANES, ((v + 1) * S::LANES).min(columns));
-            if start >= end {
-                break;
-            }
-            let whole = end - start == S::LANES;
-            let place = row * stride + start..row * stride + end;
-            let mut value = simd.mul_f32(simd.to_f32(sum), simd.load_f32(&tile.multiplier[start..]));
-            match &mut tile.target {
-                Target::U8 {
-                    output,
-                    requantize,
-                    residual,
-                } => {
-                    if let Some(residual) = residual {
-                        let values = &residual.values[row * residual.stride..][start..end];
-                        let other = if whole {
-                            simd.load_u8(values)
-                        } else {
-                            simd.load_u8_partial(values)
-                        };
-                        let other = simd.to_f32(simd.sub_i32(other, simd.splat_i32(residual.zero_point)));
-                        // Two roundings, never fused: every instruction set gives the same bits.
-                        let other = simd.mul_f32(other, simd.splat_f32(residual.multiplier));
-                        value = simd.add_f32(value, other);
-                    }
-                    let result = requantize.apply(simd, value);
-                    if whole {
-                        simd.store_u8(&mut output[place], result);
-                    } else {
-                        simd.store_u8_partial(&mut output[place], result);
-                    }
-                }
-                Target::F32 { output, clamp } => {
-                    let (low, high) = (simd.splat_f32(clamp[0]), simd.splat_f32(clamp[1]));
-                    let result = simd.min_f32(high, simd.max_f32(low, value));
-                    if whole {
-                        simd.store_f32(&mut output[place], result);
-                    } else {
-                        simd.store_f32_partial(&mut output[place], result);
-                    }
-                }
-            }
-        }
+}
+
+/// Loads up to a register of bytes.
+#[inline(always)]
+fn load_u8<S: Simd>(simd: S, from: &[u8]) -> S::I32 {
+    if from.len() == S::LANES {
+        simd.load_u8(from)
+    } else {
+        simd.load_u8_partial(from)
+    }
+}
+
+/// Stores up to a register of bytes.
+#[inline(always)]
+fn store_u8<S: Simd>(simd: S, to: &mut [u8], value: S::I32) {
+    if to.len() == S::LANES {
+        simd.store_u8(to, value);
+    } else {
+        simd.store_u8_partial(to, value);
     }
 }

@@ -7,16 +7,18 @@
 use core::arch::x86_64::{
     __m256, __m256i, _MM_FROUND_TO_NEAREST_INT, _mm_loadl_epi64, _mm_loadu_si128, _mm_packus_epi16,
     _mm_packus_epi32, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
-    _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtph_ps, _mm256_cvtps_epi32,
-    _mm256_cvtps_ph, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_max_epu8, _mm256_max_ps, _mm256_min_epu8, _mm256_min_ps, _mm256_mul_ps,
-    _mm256_packs_epi32, _mm256_packus_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
-    _mm256_storeu_si256, _mm256_sub_epi32, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpacklo_epi8,
-    _mm256_unpacklo_epi16,
+    _mm256_blendv_ps, _mm256_broadcastsi128_si256, _mm256_castsi256_ps, _mm256_castsi256_si128,
+    _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtph_ps, _mm256_cvtps_epi32,
+    _mm256_cvtps_ph, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_i32gather_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_epu8, _mm256_max_ps, _mm256_min_epu8, _mm256_min_epu32,
+    _mm256_min_ps, _mm256_mul_ps, _mm256_packs_epi32, _mm256_packus_epi16, _mm256_permutevar8x32_ps,
+    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_shuffle_epi8,
+    _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_srlv_epi32,
+    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16,
+    _mm256_unpacklo_epi8, _mm256_unpacklo_epi16, _mm256_xor_si256,
 };
 
-use super::Simd;
+use super::{Simd, pairs_of_codes, shifts_of_codes};
 
 /// Proof that the machine has AVX2, FMA and F16C; made only by [`Avx2::detect`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -203,6 +205,72 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn round(self, value: Self::F32) -> Self::I32 {
         proven!(self, _mm256_cvtps_epi32(value))
+    }
+
+    #[inline(always)]
+    fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        proven!(self, _mm256_xor_si256(a, b))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, from: &[i8]) -> Self::I32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn codes<const BITS: usize>(self, stream: &[u8]) -> Self::I32 {
+        // The two bytes that hold each lane's code, and where it starts in them.
+        let pairs: [u32; LANES] = const { pairs_of_codes(BITS) };
+        let shifts: [u32; LANES] = const { shifts_of_codes(BITS) };
+        assert!(stream.len() >= 16);
+        proven!(self, {
+            let bytes = _mm256_broadcastsi128_si256(_mm_loadu_si128(stream.as_ptr().cast()));
+            let pairs = _mm256_shuffle_epi8(bytes, _mm256_loadu_si256(pairs.as_ptr().cast()));
+            let codes = _mm256_srlv_epi32(pairs, _mm256_loadu_si256(shifts.as_ptr().cast()));
+            _mm256_and_si256(codes, _mm256_set1_epi32((1 << BITS) - 1))
+        })
+    }
+
+    #[inline(always)]
+    fn lookup<const SIZE: usize>(self, table: &[f32; SIZE], index: Self::I32) -> Self::F32 {
+        if SIZE != 16 {
+            return self.gather(
+                table,
+                proven!(self, _mm256_and_si256(index, _mm256_set1_epi32(SIZE as i32 - 1))),
+            );
+        }
+        let (low, high) = (self.load_f32(&table[..LANES]), self.load_f32(&table[LANES..]));
+        proven!(self, {
+            let low = _mm256_permutevar8x32_ps(low, index);
+            let high = _mm256_permutevar8x32_ps(high, index);
+            // Bit 3, moved to the sign, says which half.
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index)))
+        })
+    }
+
+    #[inline(always)]
+    fn gather(self, table: &[f32], index: Self::I32) -> Self::F32 {
+        assert!(!table.is_empty());
+        let last = i32::try_from(table.len() - 1).expect("a table has under 2^31 entries");
+        // The bound keeps every lane inside the table, whatever the index.
+        proven!(self, {
+            let index = _mm256_min_epu32(index, _mm256_set1_epi32(last));
+            _mm256_i32gather_ps::<4>(table.as_ptr(), index)
+        })
+    }
+
+    #[inline(always)]
+    fn expand(self, mask: &[u8], values: &[f32]) -> Self::F32 {
+        let mut lanes = [0.0; LANES];
+        let mut next = 0;
+        for (lane, value) in lanes.iter_mut().enumerate() {
+            if mask[0] >> lane & 1 == 1 {
+                *value = values[next];
+                next += 1;
+            }
+        }
+        self.load_f32(&lanes)
     }
 
     #[inline(always)]

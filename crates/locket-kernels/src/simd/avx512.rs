@@ -7,16 +7,19 @@
 use core::arch::x86_64::{
     __m512, __m512i, __mmask16, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128, _mm_mask_storeu_epi8,
     _mm_maskz_loadu_epi8, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi32,
-    _mm512_add_ps, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps,
-    _mm512_cvtps_epi32, _mm512_cvtps_ph, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi8, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps, _mm512_max_epu8, _mm512_max_ps, _mm512_min_epu8,
-    _mm512_min_ps, _mm512_mul_ps, _mm512_packs_epi32, _mm512_packus_epi16, _mm512_set1_epi8,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32,
-    _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
+    _mm512_add_ps, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8,
+    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvtps_ph,
+    _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_mask_blend_ps, _mm512_mask_storeu_epi8, _mm512_mask_storeu_ps,
+    _mm512_maskz_expand_ps, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps, _mm512_max_epu8, _mm512_max_ps,
+    _mm512_min_epu8, _mm512_min_epu32, _mm512_min_ps, _mm512_mul_ps, _mm512_packs_epi32, _mm512_packus_epi16,
+    _mm512_permutex2var_ps, _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_shuffle_epi8, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32,
+    _mm512_test_epi32_mask, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
+    _mm512_unpacklo_epi16, _mm512_xor_si512,
 };
 
-use super::Simd;
+use super::{Simd, pairs_of_codes, shifts_of_codes};
 
 /// Proof that the machine has AVX-512 F, BW, DQ, VL and VNNI (and AVX2, FMA, F16C); made only by [`Avx512::detect`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -190,6 +193,76 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn round(self, value: Self::F32) -> Self::I32 {
         proven!(self, _mm512_cvtps_epi32(value))
+    }
+
+    #[inline(always)]
+    fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        proven!(self, _mm512_xor_si512(a, b))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, from: &[i8]) -> Self::I32 {
+        assert!(from.len() >= LANES);
+        proven!(self, _mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn codes<const BITS: usize>(self, stream: &[u8]) -> Self::I32 {
+        // The two bytes that hold each lane's code, and where it starts in them.
+        let pairs: [u32; LANES] = const { pairs_of_codes(BITS) };
+        let shifts: [u32; LANES] = const { shifts_of_codes(BITS) };
+        assert!(stream.len() >= 16);
+        proven!(self, {
+            let bytes = _mm512_broadcast_i32x4(_mm_loadu_si128(stream.as_ptr().cast()));
+            let pairs = _mm512_shuffle_epi8(bytes, _mm512_loadu_si512(pairs.as_ptr().cast()));
+            let codes = _mm512_srlv_epi32(pairs, _mm512_loadu_si512(shifts.as_ptr().cast()));
+            _mm512_and_si512(codes, _mm512_set1_epi32((1 << BITS) - 1))
+        })
+    }
+
+    #[inline(always)]
+    fn lookup<const SIZE: usize>(self, table: &[f32; SIZE], index: Self::I32) -> Self::F32 {
+        match SIZE {
+            16 => proven!(
+                self,
+                _mm512_permutexvar_ps(index, _mm512_loadu_ps(table.as_ptr()))
+            ),
+            64 => {
+                let part = |quarter: usize| self.load_f32(&table[16 * quarter..]);
+                let [a, b, c, d] = [part(0), part(1), part(2), part(3)];
+                proven!(self, {
+                    let low = _mm512_permutex2var_ps(a, index, b);
+                    let high = _mm512_permutex2var_ps(c, index, d);
+                    let is_high = _mm512_test_epi32_mask(index, _mm512_set1_epi32(32));
+                    _mm512_mask_blend_ps(is_high, low, high)
+                })
+            }
+            _ => self.gather(
+                table,
+                proven!(self, _mm512_and_si512(index, _mm512_set1_epi32(SIZE as i32 - 1))),
+            ),
+        }
+    }
+
+    #[inline(always)]
+    fn gather(self, table: &[f32], index: Self::I32) -> Self::F32 {
+        assert!(!table.is_empty());
+        let last = i32::try_from(table.len() - 1).expect("a table has under 2^31 entries");
+        // The bound keeps every lane inside the table, whatever the index.
+        proven!(self, {
+            let index = _mm512_min_epu32(index, _mm512_set1_epi32(last));
+            _mm512_i32gather_ps::<4>(index, table.as_ptr())
+        })
+    }
+
+    #[inline(always)]
+    fn expand(self, mask: &[u8], values: &[f32]) -> Self::F32 {
+        assert!(values.len() >= LANES);
+        let mask = u16::from_le_bytes([mask[0], mask[1]]);
+        proven!(
+            self,
+            _mm512_maskz_expand_ps(mask, _mm512_loadu_ps(values.as_ptr()))
+        )
     }
 
     #[inline(always)]

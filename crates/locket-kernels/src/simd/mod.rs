@@ -91,6 +91,20 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Rounds to the nearest integer, ties to even. The caller keeps `value` within ±2³⁰.
     fn round(self, value: Self::F32) -> Self::I32;
 
+    /// `a ^ b`.
+    fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// Loads `LANES` i8 elements, one to a lane. Panics if there are fewer.
+    fn load_i8(self, from: &[i8]) -> Self::I32;
+    /// Unpacks the first `LANES` codes of `BITS <= 8` bits of a little-endian stream. Panics if it has under 16 bytes.
+    fn codes<const BITS: usize>(self, stream: &[u8]) -> Self::I32;
+    /// Returns `table[index % SIZE]` for each lane; `SIZE` is 16, 64 or 256.
+    fn lookup<const SIZE: usize>(self, table: &[f32; SIZE], index: Self::I32) -> Self::F32;
+    /// Returns `table[min(index, table.len() - 1)]` for each lane; indices are not negative. Panics if the table is empty.
+    fn gather(self, table: &[f32], index: Self::I32) -> Self::F32;
+    /// Puts consecutive values into the lanes whose bit in `mask` (`LANES / 8` bytes) is set, zero into the others. Panics if there are
+    /// fewer than `LANES` values.
+    fn expand(self, mask: &[u8], values: &[f32]) -> Self::F32;
+
     /// Loads `LANES` u8 elements, one to a lane. Panics if there are fewer.
     fn load_u8(self, from: &[u8]) -> Self::I32;
     /// Loads `LANES` u8 elements from `at` on, one to a lane.
@@ -124,4 +138,31 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn dot4(self, acc: Self::I32, pixels: Self::Pixels4, weights: Self::Weights4) -> Self::I32;
     /// `acc + x * w` for lanes that fit 16 bits: `|x| < 2¹⁵`, and `w` in the low 16 bits of its lane, the high ones zero.
     fn mul_add_i16(self, acc: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32;
+}
+
+/// For each lane, the positions of the two bytes of a stream that hold its code, in the low half (the high half selects zeros).
+#[cfg(target_arch = "x86_64")]
+const fn pairs_of_codes<const LANES: usize>(bits: usize) -> [u32; LANES] {
+    let mut pairs = [0; LANES];
+    let mut lane = 0;
+    while lane < LANES {
+        let byte = (lane * bits / 8) as u32;
+        // Only an eight-bit code of the sixteenth lane ends with the sixteenth byte; there is none after it to select.
+        let next = if byte < 15 { byte + 1 } else { 0x80 };
+        pairs[lane] = 0x8080_0000 | next << 8 | byte;
+        lane += 1;
+    }
+    pairs
+}
+
+/// For each lane, the bit of its first byte that its code starts with.
+#[cfg(target_arch = "x86_64")]
+const fn shifts_of_codes<const LANES: usize>(bits: usize) -> [u32; LANES] {
+    let mut shifts = [0; LANES];
+    let mut lane = 0;
+    while lane < LANES {
+        shifts[lane] = (lane * bits % 8) as u32;
+        lane += 1;
+    }
+    shifts
 }

@@ -161,6 +161,45 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        from_fn(|lane| a[lane] ^ b[lane])
+    }
+
+    #[inline(always)]
+    fn load_i8(self, from: &[i8]) -> Self::I32 {
+        from_fn(|lane| i32::from(from[lane]))
+    }
+
+    #[inline(always)]
+    fn codes<const BITS: usize>(self, stream: &[u8]) -> Self::I32 {
+        from_fn(|lane| {
+            let bit = lane * BITS;
+            let pair = u32::from(stream[bit / 8]) | u32::from(stream[bit / 8 + 1]) << 8;
+            (pair >> (bit % 8) & ((1 << BITS) - 1)) as i32
+        })
+    }
+
+    #[inline(always)]
+    fn lookup<const SIZE: usize>(self, table: &[f32; SIZE], index: Self::I32) -> Self::F32 {
+        index.map(|index| table[index as usize % SIZE])
+    }
+
+    #[inline(always)]
+    fn gather(self, table: &[f32], index: Self::I32) -> Self::F32 {
+        index.map(|index| table[(index as usize).min(table.len() - 1)])
+    }
+
+    #[inline(always)]
+    fn expand(self, mask: &[u8], values: &[f32]) -> Self::F32 {
+        let mut next = 0;
+        from_fn(|lane| {
+            let is_present = mask[0] >> lane & 1 == 1;
+            next += usize::from(is_present);
+            if is_present { values[next - 1] } else { 0.0 }
+        })
+    }
+
+    #[inline(always)]
     fn load_u8(self, from: &[u8]) -> Self::I32 {
         from_fn(|lane| i32::from(from[lane]))
     }

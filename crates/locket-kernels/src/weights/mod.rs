@@ -1,5 +1,6 @@
 //! Weights of float convolutions as a caller has them (row-major, perhaps compressed) and as kernels keep them (in panels).
 
+mod expand;
 mod packed;
 mod panels;
 

@@ -1,21 +1,21 @@
 //! Weights in panels, plain or compressed, and their expansion.
 
+use super::expand::{Expand, SLACK_BYTES, SLACK_VALUES};
 use super::{Blocks, Form, Panel, Panels, WeightsF32};
 use crate::aligned::Aligned;
-use crate::isa::{Isa, Kernel};
-use crate::simd::Simd;
+use crate::isa::Isa;
 
 /// Packed weights of a float kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedF32 {
     panels: Panels,
-    depth: usize,
-    codes: Codes,
+    pub(super) depth: usize,
+    pub(super) codes: Codes,
 }
 
 /// The values of `[panel][k][lane]`, in one of the forms.
 #[derive(Clone, Debug)]
-enum Codes {
+pub(super) enum Codes {
     Dense(Aligned<f32>),
     F16(Aligned<u16>),
     Int8 {
@@ -42,10 +42,10 @@ enum Codes {
 
 /// `[panel][block][lane]`; zero points are empty when all are zero.
 #[derive(Clone, Debug)]
-struct PackedScales {
-    blocks: Blocks,
-    scale: Aligned<f32>,
-    zero_point: Aligned<i8>,
+pub(super) struct PackedScales {
+    pub(super) blocks: Blocks,
+    pub(super) scale: Aligned<f32>,
+    pub(super) zero_point: Aligned<i8>,
 }
 
 impl PackedScales {
@@ -64,23 +64,6 @@ impl PackedScales {
 
     fn bytes(&self) -> usize {
         self.scale.bytes() + self.zero_point.bytes()
-    }
-
-    /// Calls `value(lane, scale, zero_point)` to fill one row of a panel.
-    #[inline(always)]
-    fn expand_row(&self, panel: &Panel, k: usize, row: &mut [f32], code: impl Fn(usize) -> i32) {
-        let at = panel.start * self.blocks.count() + self.blocks.of(k) * panel.width;
-        let scale = &self.scale.as_slice()[at..][..row.len()];
-        if self.zero_point.as_slice().is_empty() {
-            for lane in 0..row.len() {
-                row[lane] = scale[lane] * code(lane) as f32;
-            }
-        } else {
-            let zero_point = &self.zero_point.as_slice()[at..][..row.len()];
-            for lane in 0..row.len() {
-                row[lane] = scale[lane] * (code(lane) - i32::from(zero_point[lane])) as f32;
-            }
-        }
     }
 }
 
@@ -116,12 +99,7 @@ impl PackedF32 {
                 bits: *bits,
                 codes: pack_bits(&panels, depth, *bits, |n, k| indices[n * depth + k]),
                 tables: tables.to_vec(),
-                table_of_lane: panels
-                    .pack(1, |n, _| {
-                        u32::try_from((n * groups / weights.n) << bits).expect("tables fit memory")
-                    })
-                    .as_slice()
-                    .to_vec(),
+                table_of_lane: tables_of_lanes(&panels, weights.n, *bits, *groups),
             },
             Form::Sparse(values) => pack_sparse(&panels, depth, values),
         };
@@ -193,116 +171,32 @@ impl PackedF32 {
     }
 }
 
-/// Expands one compressed panel.
-struct Expand<'a> {
-    packed: &'a PackedF32,
-    panel: &'a Panel,
-    target: &'a mut [f32],
-}
-
-impl Kernel for Expand<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self {
-            packed,
-            panel,
-            target,
-        } = self;
-        let (width, depth) = (panel.width, packed.depth);
-        let at = panel.start * depth;
-        match &packed.codes {
-            Codes::Dense(values) => target.copy_from_slice(&values.as_slice()[at..][..width * depth]),
-            Codes::F16(values) => {
-                let values = &values.as_slice()[at..][..width * depth];
-                for (from, to) in values
-                    .chunks_exact(S::LANES)
-                    .zip(target.chunks_exact_mut(S::LANES))
-                {
-                    simd.store_f32(to, simd.load_f16(from));
-                }
-            }
-            Codes::Int8 { codes, scales } => {
-                let codes = &codes.as_slice()[at..][..width * depth];
-                for (k, (row, codes)) in target
-                    .chunks_exact_mut(width)
-                    .zip(codes.chunks_exact(width))
-                    .enumerate()
-                {
-                    scales.expand_row(panel, k, row, |lane| i32::from(codes[lane]));
-                }
-            }
-            Codes::Int4 {
-                codes,
-                signed,
-                scales,
-            } => {
-                let codes = &codes.as_slice()[at / 2..][..width * depth / 2];
-                let bias = if *signed { 8 } else { 0 };
-                for (k, (row, codes)) in target
-                    .chunks_exact_mut(width)
-                    .zip(codes.chunks_exact(width / 2))
-                    .enumerate()
-                {
-                    // Flipping the sign bit and subtracting 8 sign-extends a nibble.
-                    scales.expand_row(panel, k, row, |lane| {
-                        i32::from(codes[lane / 2] >> (4 * (lane % 2)) & 15 ^ bias) - i32::from(bias)
-                    });
-                }
-            }
-            Codes::Lut {
-                bits,
-                codes,
-                tables,
-                table_of_lane,
-            } => {
-                let stream = &codes.as_slice()[at * bits / 8..];
-                let table_of_lane = &table_of_lane[panel.start..][..width];
-                expand_lut(*bits, stream, tables, table_of_lane, target);
-            }
-            Codes::Sparse { mask, values, starts } => {
-                let mask = &mask.as_slice()[at / 8..];
-                expand_sparse(mask, &values.as_slice()[starts[panel.index]..], target);
-            }
+/// Returns where the table of each lane starts. Lanes of padding have that of the channel before them, so that a register of
+/// channels with one table has only that.
+fn tables_of_lanes(panels: &Panels, n: usize, bits: usize, groups: usize) -> Vec<u32> {
+    let mut starts = vec![0; panels.padded_columns()];
+    for index in 0..panels.count() {
+        let panel = panels.panel(index);
+        for lane in 0..panel.width {
+            let channel = panel.first + lane.min(panel.columns - 1);
+            let start = (channel * groups / n) << bits;
+            starts[panel.start + lane] = u32::try_from(start).expect("tables fit memory");
         }
     }
-}
-
-#[inline(always)]
-fn expand_lut(bits: usize, stream: &[u8], tables: &[f32], table_of_lane: &[u32], target: &mut [f32]) {
-    let mask = (1u32 << bits) - 1;
-    let mut bit = 0;
-    for row in target.chunks_exact_mut(table_of_lane.len()) {
-        for (value, &table) in row.iter_mut().zip(table_of_lane) {
-            let pair = u32::from(stream[bit / 8]) | u32::from(stream[bit / 8 + 1]) << 8;
-            *value = tables[(table + (pair >> (bit % 8) & mask)) as usize];
-            bit += bits;
-        }
-    }
-}
-
-#[inline(always)]
-fn expand_sparse(mask: &[u8], values: &[f32], target: &mut [f32]) {
-    let mut next = 0;
-    for (index, value) in target.iter_mut().enumerate() {
-        let present = mask[index / 8] >> (index % 8) & 1 == 1;
-        *value = if present { values[next] } else { 0.0 };
-        next += usize::from(present);
-    }
+    starts
 }
 
 /// Packs codes of `bits` bits as one little-endian stream. Panels are whole multiples of eight lanes, so each starts on
-/// a byte. One more byte lets a reader always take two.
+/// a byte. Some more bytes let a reader always take sixteen.
 fn pack_bits(panels: &Panels, depth: usize, bits: usize, code: impl Fn(usize, usize) -> u8) -> Aligned<u8> {
     let codes = panels.pack(depth, code);
-    let mut packed = Aligned::zeroed((codes.as_slice().len() * bits).div_ceil(8) + 1);
+    let mut packed = Aligned::zeroed((codes.as_slice().len() * bits).div_ceil(8) + SLACK_BYTES);
     let bytes = packed.as_mut_slice();
     for (index, &code) in codes.as_slice().iter().enumerate() {
         let bit = index * bits;
-        let pair = u16::from(code) << (bit % 8);
-        bytes[bit / 8] |= pair as u8;
-        bytes[bit / 8 + 1] |= (pair >> 8) as u8;
+        let [low, high] = (u16::from(code) << (bit % 8)).to_le_bytes();
+        bytes[bit / 8] |= low;
+        bytes[bit / 8 + 1] |= high;
     }
     packed
 }
@@ -320,6 +214,7 @@ fn pack_sparse(panels: &Panels, depth: usize, values: &[f32]) -> Codes {
         let values = &plain.as_slice()[panel.start * depth..][..panel.width * depth];
         nonzeros.extend(values.iter().filter(|value| value.to_bits() != 0));
     }
+    nonzeros.resize(nonzeros.len() + SLACK_VALUES, 0.0);
     Codes::Sparse {
         mask,
         values: Aligned::from_slice(&nonzeros),
