@@ -29,6 +29,7 @@ pub type Pass = (&'static str, fn(&mut Function) -> PassReport);
 /// Passes from MIL to MIL, in order.
 pub const SIMPLIFY: &[Pass] = &[
     ("fold_constants", passes::fold_constants::run),
+    ("remove_identities", passes::remove_identities::run),
     ("linear_from_matmul", passes::linear_from_matmul::run),
     ("remove_transposes", passes::remove_transposes::run),
     ("fold_affine", passes::fold_affine::run),
@@ -42,6 +43,7 @@ pub const LOWER: &[Pass] = &[
     ("widen_float16", passes::widen_float16::run),
     ("merge_duplicates", passes::merge_duplicates::run),
     ("lower_quantized", passes::lower_quantized::run),
+    ("remove_identities", passes::remove_identities::run),
     ("fuse_convolutions", passes::fuse_convolutions::run),
     ("remove_dead_code", passes::remove_dead_code::run),
 ];

@@ -213,11 +213,15 @@ impl Finding {
     }
 }
 
-/// Findings with the same message become one that counts its places.
+/// Findings that say the same become one that counts its places.
 fn grouped(findings: Vec<Finding>) -> Vec<Finding> {
     let mut groups: Vec<Finding> = Vec::new();
     for finding in findings {
-        match groups.iter_mut().find(|group| group.message == finding.message) {
+        let same = |group: &&mut Finding| {
+            (group.severity, &group.message, &group.rewritten_to)
+                == (finding.severity, &finding.message, &finding.rewritten_to)
+        };
+        match groups.iter_mut().find(same) {
             Some(group) => group.nodes.extend(finding.nodes),
             None => groups.push(finding),
         }

@@ -8,5 +8,6 @@ pub mod lower_quantized;
 pub mod merge_duplicates;
 pub mod remove_clamps;
 pub mod remove_dead_code;
+pub mod remove_identities;
 pub mod remove_transposes;
 pub mod widen_float16;

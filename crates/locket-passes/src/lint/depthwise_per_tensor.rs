@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
         };
         let scales = compressed.tensor("scale").map(|scale| scale.elems());
         if channels > 1 && node.int("groups", 1).is_ok_and(|groups| groups > 1) && scales == Some(1) {
-            let message = format!("a depthwise weight of {channels} channels is quantised with one scale");
+            let message = "a depthwise weight is quantised with one scale for all channels";
             findings.push(Finding::new(Severity::Warning, operation.label(), message));
         }
     }

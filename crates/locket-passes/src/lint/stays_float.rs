@@ -4,6 +4,15 @@ use locket_mil::Severity;
 
 use super::{Context, Finding};
 
+/// Operators that readers put around others, under the same name.
+const BESIDE: &[&str] = &[
+    "quantize",
+    "dequantize",
+    "transpose",
+    "reshape",
+    "constexpr_affine_dequantize",
+];
+
 pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
     let reports = context.lower_reports.iter();
     let skipped = reports
@@ -11,12 +20,10 @@ pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
         .flat_map(|report| &report.skipped);
     skipped
         .map(|skipped| {
-            let operation = context
-                .lowered
-                .operations
-                .iter()
-                .find(|operation| operation.label() == skipped.node);
-            let kind = operation.map_or("operation", |operation| &*operation.kind);
+            let mut operations = context.lowered.operations.iter();
+            let itself = operations
+                .find(|operation| operation.label() == skipped.node && !BESIDE.contains(&&*operation.kind));
+            let kind = itself.map_or("operation", |operation| &*operation.kind);
             // A softmax in floats is as usual; a layer in floats is most of the time and memory.
             let layer = matches!(kind, "locket.conv" | "locket.linear" | "conv" | "linear");
             let severity = if layer { Severity::Warning } else { Severity::Note };

@@ -66,8 +66,8 @@ fn each(
     rewrite: impl Fn(&mut Function, &Links, usize, &mut PassReport) -> Option<Vec<Operation>>,
 ) {
     let mut index = 0;
+    let mut links = Links::of(function);
     while index < function.operations.len() {
-        let links = Links::of(function);
         let Some(operations) = rewrite(function, &links, index, report) else {
             index += 1;
             continue;
@@ -79,6 +79,7 @@ fn each(
             patch.insert_before(index, operation);
         }
         patch.apply(function);
+        links = Links::of(function);
         index += count;
         report.changes += 1;
     }

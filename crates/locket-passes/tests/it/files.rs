@@ -134,6 +134,11 @@ fn remove_dead_code() {
 }
 
 #[test]
+fn remove_identities() {
+    check(passes::remove_identities::run, "remove_identities", 0.0);
+}
+
+#[test]
 fn remove_transposes() {
     check(
         passes::remove_transposes::run,

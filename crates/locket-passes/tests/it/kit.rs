@@ -69,16 +69,64 @@ fn check_integer(name: &str, expected: &expect_test::Expect) {
 
 #[test]
 fn quantized_models_run_on_integers() {
-    check_integer("squeezenet_v1.1_ortq.onnx", &expect![[r#"{"concat": 8, "dequantize": 2, "locket.avg_pool_u8": 1, "locket.conv_u8": 26, "locket.max_pool": 3, "quantize": 2, "reshape": 1, "softmax": 1}"#]]);
-    check_integer("mobilenet_v1_0.25_224_ortq.onnx", &expect![[r#"{"dequantize": 2, "locket.avg_pool_u8": 1, "locket.conv_u8": 27, "locket.linear_u8": 1, "quantize": 2, "reshape": 1, "softmax": 1}"#]]);
-    check_integer("resnet8_cifar10_ortq.onnx", &expect![[r#"{"dequantize": 2, "locket.add_u8": 3, "locket.avg_pool_u8": 1, "locket.conv_u8": 9, "locket.linear_u8": 1, "quantize": 2, "reshape": 1, "softmax": 1}"#]]);
-    check_integer("kws_dscnn_ortq.onnx", &expect![[r#"{"dequantize": 2, "locket.avg_pool_u8": 1, "locket.conv_u8": 9, "locket.linear_u8": 1, "quantize": 2, "reshape": 1, "softmax": 1}"#]]);
-    check_integer("resnet8_cifar10_int8.tflite", &expect![[r#"{"dequantize": 1, "locket.add_u8": 3, "locket.avg_pool_u8": 1, "locket.conv_u8": 9, "locket.linear_u8": 1, "locket.lookup_u8": 2, "quantize": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#]]);
-    check_integer("kws_dscnn_int8.tflite", &expect![[r#"{"dequantize": 1, "locket.avg_pool_u8": 1, "locket.conv_u8": 9, "locket.linear_u8": 1, "locket.lookup_u8": 2, "quantize": 1, "reshape": 2, "softmax": 1}"#]]);
-    check_integer("vww_mobilenet_v1_0.25_96_int8.tflite", &expect![[r#"{"dequantize": 1, "locket.avg_pool_u8": 1, "locket.conv_u8": 27, "locket.linear_u8": 1, "locket.lookup_u8": 2, "quantize": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#]]);
-    check_integer("ad_autoencoder_int8.tflite", &expect![[r#"{"locket.linear_u8": 10, "locket.lookup_u8": 2}"#]]);
-    check_integer("sww_int8.tflite", &expect![[r#"{"dequantize": 1, "locket.conv_u8": 8, "locket.linear_u8": 1, "locket.lookup_u8": 2, "quantize": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#]]);
-    check_integer("mobilenet_v2_1.0_224_ptq.tflite", &expect![[r#"{"dequantize": 1, "identity": 2, "locket.add_u8": 10, "locket.avg_pool_u8": 1, "locket.conv_u8": 53, "quantize": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#]]);
+    check_integer(
+        "squeezenet_v1.1_ortq.onnx",
+        &expect![[
+            r#"{"concat": 8, "dequantize": 2, "locket.avg_pool_u8": 1, "locket.conv_u8": 26, "locket.max_pool": 3, "quantize": 2, "reshape": 1, "softmax": 1}"#
+        ]],
+    );
+    check_integer(
+        "mobilenet_v1_0.25_224_ortq.onnx",
+        &expect![[
+            r#"{"dequantize": 2, "locket.avg_pool_u8": 1, "locket.conv_u8": 27, "locket.linear_u8": 1, "quantize": 2, "reshape": 1, "softmax": 1}"#
+        ]],
+    );
+    check_integer(
+        "resnet8_cifar10_ortq.onnx",
+        &expect![[
+            r#"{"dequantize": 2, "locket.add_u8": 3, "locket.avg_pool_u8": 1, "locket.conv_u8": 9, "locket.linear_u8": 1, "quantize": 2, "reshape": 1, "softmax": 1}"#
+        ]],
+    );
+    check_integer(
+        "kws_dscnn_ortq.onnx",
+        &expect![[
+            r#"{"dequantize": 2, "locket.avg_pool_u8": 1, "locket.conv_u8": 9, "locket.linear_u8": 1, "quantize": 2, "reshape": 1, "softmax": 1}"#
+        ]],
+    );
+    check_integer(
+        "resnet8_cifar10_int8.tflite",
+        &expect![[
+            r#"{"dequantize": 1, "locket.add_u8": 3, "locket.avg_pool_u8": 1, "locket.conv_u8": 9, "locket.linear_u8": 1, "locket.lookup_u8": 2, "quantize": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#
+        ]],
+    );
+    check_integer(
+        "kws_dscnn_int8.tflite",
+        &expect![[
+            r#"{"dequantize": 1, "locket.avg_pool_u8": 1, "locket.conv_u8": 9, "locket.linear_u8": 1, "locket.lookup_u8": 2, "quantize": 1, "reshape": 2, "softmax": 1}"#
+        ]],
+    );
+    check_integer(
+        "vww_mobilenet_v1_0.25_96_int8.tflite",
+        &expect![[
+            r#"{"dequantize": 1, "locket.avg_pool_u8": 1, "locket.conv_u8": 27, "locket.linear_u8": 1, "locket.lookup_u8": 2, "quantize": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#
+        ]],
+    );
+    check_integer(
+        "ad_autoencoder_int8.tflite",
+        &expect![[r#"{"locket.linear_u8": 10, "locket.lookup_u8": 2}"#]],
+    );
+    check_integer(
+        "sww_int8.tflite",
+        &expect![[
+            r#"{"dequantize": 1, "locket.conv_u8": 8, "locket.linear_u8": 1, "locket.lookup_u8": 2, "quantize": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#
+        ]],
+    );
+    check_integer(
+        "mobilenet_v2_1.0_224_ptq.tflite",
+        &expect![[
+            r#"{"dequantize": 1, "locket.add_u8": 10, "locket.avg_pool_u8": 1, "locket.conv_u8": 53, "quantize": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#
+        ]],
+    );
 }
 
 fn check_float(name: &str, expected: &expect_test::Expect) {
@@ -88,14 +136,48 @@ fn check_float(name: &str, expected: &expect_test::Expect) {
 
 #[test]
 fn float_models_become_layers() {
-    check_float("squeezenet_v1.1.onnx", &expect![[r#"{"concat": 8, "locket.conv": 26, "max_pool": 3, "reduce_mean": 1, "reshape": 1, "softmax": 1}"#]]);
-    check_float("mobilenet_v1_0.25_224.onnx", &expect![[r#"{"locket.conv": 27, "locket.linear": 1, "reduce_mean": 1, "reshape": 1, "softmax": 1}"#]]);
-    check_float("resnet8_cifar10.onnx", &expect![[r#"{"avg_pool": 1, "locket.conv": 9, "locket.linear": 1, "reshape": 1, "softmax": 1}"#]]);
-    check_float("resnet8_cifar10_float.tflite", &expect![[r#"{"avg_pool": 1, "locket.conv": 9, "locket.linear": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#]]);
-    check_float("mnist_cnn.onnx", &expect![[r#"{"locket.conv": 4, "locket.linear": 2, "max_pool": 2, "reshape": 1, "softmax": 1, "transpose": 1}"#]]);
-    check_float("ad_autoencoder_float.tflite", &expect![[r#"{"locket.linear": 10}"#]]);
-    check_float("mobilenet_v1_0.25_224_f16.mlpackage", &expect![[r#"{"locket.conv": 27, "locket.linear": 1, "reduce_mean": 1, "softmax": 1}"#]]);
-    check_float("mobilenet_v1_0.25_224_pal6.mlpackage", &expect![[r#"{"constexpr_lut_to_dense": 11, "locket.conv": 27, "locket.linear": 1, "reduce_mean": 1, "softmax": 1}"#]]);
+    check_float(
+        "squeezenet_v1.1.onnx",
+        &expect![[
+            r#"{"concat": 8, "locket.conv": 26, "max_pool": 3, "reduce_mean": 1, "reshape": 1, "softmax": 1}"#
+        ]],
+    );
+    check_float(
+        "mobilenet_v1_0.25_224.onnx",
+        &expect![[
+            r#"{"locket.conv": 27, "locket.linear": 1, "reduce_mean": 1, "reshape": 1, "softmax": 1}"#
+        ]],
+    );
+    check_float(
+        "resnet8_cifar10.onnx",
+        &expect![[r#"{"avg_pool": 1, "locket.conv": 9, "locket.linear": 1, "reshape": 1, "softmax": 1}"#]],
+    );
+    check_float(
+        "resnet8_cifar10_float.tflite",
+        &expect![[
+            r#"{"avg_pool": 1, "locket.conv": 9, "locket.linear": 1, "reshape": 1, "softmax": 1, "transpose": 1}"#
+        ]],
+    );
+    check_float(
+        "mnist_cnn.onnx",
+        &expect![[
+            r#"{"locket.conv": 4, "locket.linear": 2, "max_pool": 2, "reshape": 1, "softmax": 1, "transpose": 1}"#
+        ]],
+    );
+    check_float(
+        "ad_autoencoder_float.tflite",
+        &expect![[r#"{"locket.linear": 10}"#]],
+    );
+    check_float(
+        "mobilenet_v1_0.25_224_f16.mlpackage",
+        &expect![[r#"{"locket.conv": 27, "locket.linear": 1, "reduce_mean": 1, "softmax": 1}"#]],
+    );
+    check_float(
+        "mobilenet_v1_0.25_224_pal6.mlpackage",
+        &expect![[
+            r#"{"constexpr_lut_to_dense": 11, "locket.conv": 27, "locket.linear": 1, "reduce_mean": 1, "softmax": 1}"#
+        ]],
+    );
 }
 
 /// Prints what `LOCKET_SHOW` names: for people who work on the passes.
@@ -107,10 +189,17 @@ fn show() {
     };
     for name in names.split(',') {
         let Some(path) = model(name) else { continue };
-        let program = read(&path, &ReadOptions::default(), &Limits::default())
-            .unwrap()
-            .program;
-        let (function, reports) = lowered(&path);
+        let import = match read(&path, &ReadOptions::default(), &Limits::default()) {
+            Ok(import) => import,
+            Err(error) => {
+                println!("== {name}: {error}");
+                continue;
+            }
+        };
+        let program = import.program;
+        let mut function = program.main().clone();
+        let mut reports = simplify(&mut function);
+        reports.extend(lower(&mut function));
         println!("== {name}: {:?}", histogram(&function));
         for finding in lint(&program, Target::Ios18) {
             println!(

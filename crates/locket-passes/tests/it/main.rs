@@ -1,7 +1,13 @@
 //! Tests of the passes: each alone on text files, all together on random graphs and on real models, and the lints.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on panics, and says aloud what it skips"
+)]
 
 mod files;
 mod kit;
 mod lints;
 mod random;
+mod targets;
 mod values;
