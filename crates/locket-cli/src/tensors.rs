@@ -184,7 +184,7 @@ fn random(index: usize, port: &Port) -> Result<Tensor> {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (u128::from(state >> 11) * u128::from(limit) >> 53) as u64
+        ((u128::from(state >> 11) * u128::from(limit)) >> 53) as u64
     };
     let is_mask = index > 0 || port.name.contains("mask");
     let bytes: Vec<u8> = match port.dtype {

@@ -66,7 +66,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     if let Ok(summary) = &wanted {
         diagnostics.extend(summary.notes.iter().cloned());
     }
-    diagnostics.sort_by(|a, b| b.severity.cmp(&a.severity));
+    drop_repeated(&mut diagnostics);
+    diagnostics.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let runs = runnable(&program, context);
     let outcome = Outcome {
         model: options.model.display().to_string(),
@@ -126,6 +127,25 @@ fn text(outcome: &Outcome, context: &Context) -> String {
         text.push_str(&format!("{reason}\n"));
     }
     text
+}
+
+/// Leaves out what a reader or a lint has said of the same place in more detail: that an operator is foreign, and that an
+/// interface type is replaced.
+fn drop_repeated(findings: &mut Vec<Diagnostic>) {
+    const FOREIGN: &str = "LK0101";
+    const REPLACED: &str = "LK1111";
+    let all = findings.clone();
+    findings.retain(|finding| {
+        let said = |other: &Diagnostic| {
+            other.node == finding.node
+                && match finding.code {
+                    FOREIGN => other.code != FOREIGN && other.severity == Severity::Error,
+                    REPLACED => other.code == "LK0111",
+                    _ => false,
+                }
+        };
+        !all.iter().any(said)
+    });
 }
 
 /// Findings that say the same of several places are shown once, with all of them.

@@ -404,7 +404,7 @@ fn agreement_text(outcome: &Outcome, agreement: &Agreement) -> String {
     }
     match (outcome.max_drop, outcome.certified) {
         (Some(limit), Some(true)) => {
-            text.push_str(&format!("certified: at most {}\n", units::percent_limit(limit)))
+            text.push_str(&format!("certified: at most {}\n", units::percent_limit(limit)));
         }
         (Some(limit), Some(false)) => {
             text.push_str(&format!(

@@ -77,7 +77,7 @@ fn scenes(split: Split, count: u64, folder: &Path, context: &Context) -> Result<
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let bar = context.progress("drawing scenes", usize::try_from(count).unwrap_or(usize::MAX));
     write_dataset(folder, split.seed(), 0..count, SIDE, |done, _| {
-        bar.set_position(done)
+        bar.set_position(done);
     })
     .with_context(|| format!("writing {}", folder.display()))?;
     bar.finish_and_clear();

@@ -279,18 +279,12 @@ fn head(inspection: &Inspection, context: &Context) -> String {
 
 fn memory_text(memory: &Memory, context: &Context) -> String {
     let bytes = |count: usize| units::bytes(count as u64);
-    let mut table = Table::new([
-        Column::left("peak memory"),
-        Column::right("size"),
-        Column::left(""),
-    ]);
-    table.row([
-        "weights, as packed".to_owned(),
-        bytes(memory.weight_bytes),
-        String::new(),
-    ]);
-    table.row(["tensors".to_owned(), bytes(memory.arena_bytes), String::new()]);
-    table.row(["scratch".to_owned(), bytes(memory.scratch_bytes), String::new()]);
+    let mut columns = vec![Column::left("peak memory"), Column::right("size")];
+    columns.extend(memory.fits.map(|_| Column::left("")));
+    let mut table = Table::new(columns);
+    table.row(["weights, as packed".to_owned(), bytes(memory.weight_bytes)]);
+    table.row(["tensors".to_owned(), bytes(memory.arena_bytes)]);
+    table.row(["scratch".to_owned(), bytes(memory.scratch_bytes)]);
     table.rule();
     let verdict = match (memory.fits, memory.budget_bytes) {
         (Some(true), Some(budget)) => Cell::new(format!("within {}", units::bytes_limit(budget)), Tone::Good),

@@ -93,7 +93,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let inputs = tensors::random_inputs(&session.plan().inputs)?;
     let bar = context.progress("profiling", options.runs);
     let profile = measure::profile(&mut session, &inputs, options.runs, &|done| {
-        bar.set_position(done as u64)
+        bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
     if let Some(path) = &options.trace {

@@ -1,5 +1,8 @@
 //! The program as a user meets it: the built binary on small models that the tests write themselves.
 
+#[cfg(test)]
 mod commands;
+#[cfg(test)]
 mod mistakes;
+#[cfg(test)]
 mod workplace;
