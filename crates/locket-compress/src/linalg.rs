@@ -83,7 +83,9 @@ pub(crate) fn solve_factored(factor: &[f64], n: usize, b: &mut [f64]) {
 pub(crate) fn inverse_factor(a: &[f64], n: usize) -> Result<Vec<f64>, NotPositive> {
     // Turned by half a circle, the last row is the first.
     let mut turned: Vec<f64> = a.iter().rev().copied().collect();
-    cholesky(&mut turned, n).map_err(|error| NotPositive { row: n - 1 - error.row })?;
+    cholesky(&mut turned, n).map_err(|error| NotPositive {
+        row: n - 1 - error.row,
+    })?;
     turned.reverse();
     let upper = turned;
     let mut inverse = vec![0.0; n * n];
@@ -134,9 +136,15 @@ mod tests {
 
     #[test]
     fn what_is_not_positive_is_refused() {
-        assert_eq!(cholesky(&mut [1.0, 2.0, 2.0, 1.0], 2), Err(NotPositive { row: 1 }));
+        assert_eq!(
+            cholesky(&mut [1.0, 2.0, 2.0, 1.0], 2),
+            Err(NotPositive { row: 1 })
+        );
         assert_eq!(cholesky(&mut [f64::NAN], 1), Err(NotPositive { row: 0 }));
-        assert_eq!(inverse_factor(&[0.0, 0.0, 0.0, 1.0], 2), Err(NotPositive { row: 0 }));
+        assert_eq!(
+            inverse_factor(&[0.0, 0.0, 0.0, 1.0], 2),
+            Err(NotPositive { row: 0 })
+        );
     }
 
     proptest! {

@@ -63,7 +63,11 @@ impl Patches {
                 let span = output[axis].checked_sub(1)? * stride[axis] + extent;
                 let total = span.saturating_sub(input[axis]);
                 // `same` puts the odd pixel at the end, `same_lower` at the beginning.
-                pad[axis] = if pad_type == "same" { total / 2 } else { total - total / 2 };
+                pad[axis] = if pad_type == "same" {
+                    total / 2
+                } else {
+                    total - total / 2
+                };
             }
         }
         Some(Self::Windows(Windows {
@@ -141,10 +145,14 @@ mod tests {
         let source = format!("func main opset ios15 (%x: fp32{x}) -> (y: %y) {{\n{layer}\n}}");
         let function = text::parse(&source).unwrap();
         let id = function.inputs[0];
-        let values: Vec<f32> = (0..function.ty(id).elems()).map(|n| (n * 7 % 23) as f32 - 11.0).collect();
+        let values: Vec<f32> = (0..function.ty(id).elems())
+            .map(|n| (n * 7 % 23) as f32 - 11.0)
+            .collect();
         let tensor = Tensor::from_slice(function.ty(id).shape().unwrap(), &values).unwrap();
         let operation = &function.operations[0];
-        let result = evaluate(&function, operation, &[(id, &tensor)]).unwrap().remove(0);
+        let result = evaluate(&function, operation, &[(id, &tensor)])
+            .unwrap()
+            .remove(0);
         let patches = Patches::of(&function, operation).unwrap();
         let weight = function.const_tensor(operation.input("weight").unwrap()).unwrap();
         let outs = weight.shape()[0];
@@ -152,7 +160,10 @@ mod tests {
         let linear = operation.kind == "linear";
         let point = super::super::Point::new(&function, operation.outputs[0], linear);
         let rows: Vec<usize> = (0..point.rows()).collect();
-        let (inputs, wanted) = (patches.gather(&values, &rows), point.gather(result.as_slice(), &rows));
+        let (inputs, wanted) = (
+            patches.gather(&values, &rows),
+            point.gather(result.as_slice(), &rows),
+        );
         let groups = patches.width() / columns;
         for row in 0..rows.len() {
             for out in 0..outs {
@@ -160,22 +171,40 @@ mod tests {
                 let taken = &inputs[row * patches.width() + group * columns..][..columns];
                 let weights = &weight.as_slice::<f32>()[out * columns..][..columns];
                 let sum: f32 = taken.iter().zip(weights).map(|(a, b)| a * b).sum();
-                assert!((sum - wanted[row * outs + out]).abs() < 1e-3, "{layer}: row {row}, channel {out}");
+                assert!(
+                    (sum - wanted[row * outs + out]).abs() < 1e-3,
+                    "{layer}: row {row}, channel {out}"
+                );
             }
         }
     }
 
     #[test]
     fn patches_times_weights_are_the_layer() {
-        check("[2, 3, 7, 6]", r#"%w: fp32[4, 3, 3, 2] = ramp(-0.4, 0.05)
-            %y: fp32[2, 4, 4, 3] = conv(x=%x, weight=%w, strides=[2, 2], pad_type="same")"#);
-        check("[1, 4, 8, 8]", r#"%w: fp32[4, 1, 3, 3] = ramp(-0.4, 0.05)
-            %y: fp32[1, 4, 8, 8] = conv(x=%x, weight=%w, pad_type="same_lower", groups=4)"#);
-        check("[1, 4, 9, 5]", r#"%w: fp32[6, 2, 2, 3] = ramp(-0.4, 0.05)
-            %y: fp32[1, 6, 8, 4] = conv(x=%x, weight=%w, groups=2, dilations=[2, 1], pad=[1, 0, 0, 1], pad_type="custom")"#);
-        check("[1, 3, 11]", r#"%w: fp32[5, 3, 4] = ramp(-0.4, 0.05)
-            %y: fp32[1, 5, 4] = conv(x=%x, weight=%w, strides=[2], pad_type="valid")"#);
-        check("[2, 3, 4]", r#"%w: fp32[5, 4] = ramp(-0.4, 0.05)
-            %y: fp32[2, 3, 5] = linear(x=%x, weight=%w)"#);
+        check(
+            "[2, 3, 7, 6]",
+            r#"%w: fp32[4, 3, 3, 2] = ramp(-0.4, 0.05)
+            %y: fp32[2, 4, 4, 3] = conv(x=%x, weight=%w, strides=[2, 2], pad_type="same")"#,
+        );
+        check(
+            "[1, 4, 8, 8]",
+            r#"%w: fp32[4, 1, 3, 3] = ramp(-0.4, 0.05)
+            %y: fp32[1, 4, 8, 8] = conv(x=%x, weight=%w, pad_type="same_lower", groups=4)"#,
+        );
+        check(
+            "[1, 4, 9, 5]",
+            r#"%w: fp32[6, 2, 2, 3] = ramp(-0.4, 0.05)
+            %y: fp32[1, 6, 8, 4] = conv(x=%x, weight=%w, groups=2, dilations=[2, 1], pad=[1, 0, 0, 1], pad_type="custom")"#,
+        );
+        check(
+            "[1, 3, 11]",
+            r#"%w: fp32[5, 3, 4] = ramp(-0.4, 0.05)
+            %y: fp32[1, 5, 4] = conv(x=%x, weight=%w, strides=[2], pad_type="valid")"#,
+        );
+        check(
+            "[2, 3, 4]",
+            r#"%w: fp32[5, 4] = ramp(-0.4, 0.05)
+            %y: fp32[2, 3, 5] = linear(x=%x, weight=%w)"#,
+        );
     }
 }

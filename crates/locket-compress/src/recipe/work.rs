@@ -15,8 +15,6 @@ use crate::{
     weights::{Encoded, Matrix, Stored, float_tensor, int4, int8, least_scales, palette, prune, pruned_int8},
 };
 
-/// Inputs of an output channel up to which second moments are held: 6144 squared are 288 MiB in float64, three times over.
-const MOST_INPUTS: usize = 6144;
 /// Elements of the inputs that are looked at for one layer: 128 MiB.
 const INPUT_ELEMS: usize = 32 << 20;
 
@@ -119,16 +117,21 @@ impl<'a> Work<'a> {
             Some(stream) if choice.weights != WeightForm::Float16 => self.curvatures(layer, stream)?,
             _ => None,
         };
-        let stored = self.encode(layer, choice.weights, &weight, curvatures.as_ref()).and_then(|encoded| {
-            let dtype = self.weight_type(layer);
-            let stored = Stored::new(&encoded, dtype, &layer.weight_shape);
-            // A layer on integers needs its weight as integers, larger or not.
-            if stored.bytes() >= layer.weight_bytes && !choice.activations {
-                let (after, before) = (stored.bytes(), layer.weight_bytes);
-                return Err(format!("{} would take {after} bytes, it takes {before} now", choice.weights));
-            }
-            Ok((encoded, stored))
-        });
+        let stored = self
+            .encode(layer, choice.weights, &weight, curvatures.as_ref())
+            .and_then(|encoded| {
+                let dtype = self.weight_type(layer);
+                let stored = Stored::new(&encoded, dtype, &layer.weight_shape);
+                // A layer on integers needs its weight as integers, larger or not.
+                if stored.bytes() >= layer.weight_bytes && !choice.activations {
+                    let (after, before) = (stored.bytes(), layer.weight_bytes);
+                    return Err(format!(
+                        "{} would take {after} bytes, it takes {before} now",
+                        choice.weights
+                    ));
+                }
+                Ok((encoded, stored))
+            });
         let (encoded, stored) = match stored {
             Ok(both) => both,
             Err(reason) => {
@@ -169,9 +172,13 @@ impl<'a> Work<'a> {
         correct(&correction, stream)
     }
 
-    /// How much errors in the layer's weight cost, from what the layers before it give now. `None` if it has too many
-    /// inputs for that, or the samples say nothing about them.
-    fn curvatures(&self, layer: &Layer, stream: &mut Stream<'_>) -> Result<Option<Curvatures>, CompressError> {
+    /// How much errors in the layer's weight cost, from what the layers before it give now. `None` if the samples say nothing
+    /// about that.
+    fn curvatures(
+        &self,
+        layer: &Layer,
+        stream: &mut Stream<'_>,
+    ) -> Result<Option<Curvatures>, CompressError> {
         let Some(calibration) = self.calibration else {
             return Ok(None);
         };
@@ -182,18 +189,26 @@ impl<'a> Work<'a> {
             return Ok(None);
         };
         let width = patches.width();
-        if columns == 0 || columns > MOST_INPUTS || width != columns * layer.groups {
+        if columns == 0 || width != columns * layer.groups {
             return Ok(None);
         }
         let point = Point::new(&self.function, layer.output, layer.kind == "linear");
-        let rows = calibration.rows.narrowed(calibration.samples.len(), width, INPUT_ELEMS);
+        let rows = calibration
+            .rows
+            .narrowed(calibration.samples.len(), width, INPUT_ELEMS);
         let gathered = stream.advance(&self.function, position, &[x], &|sample, values: &[Tensor]| {
             let values = values[0].to_f32().unwrap_or_default();
             patches.gather(&values, &rows.of(&point, sample))
         })?;
         let mut inputs = gathered.concat();
         let isa = calibration.options.plan.isa;
-        Ok(Curvatures::of(&mut inputs, layer.groups, columns, layer.weight_shape[0], isa))
+        Ok(Curvatures::of(
+            &mut inputs,
+            layer.groups,
+            columns,
+            layer.weight_shape[0],
+            isa,
+        ))
     }
 
     fn weight_type(&self, layer: &Layer) -> DType {
@@ -241,34 +256,47 @@ impl<'a> Work<'a> {
                 if self.weight_type(layer) == DType::Float16 {
                     return Err("its weight is float16 already".to_owned());
                 }
-                let narrow: Vec<half::f16> = weight.values.iter().map(|&value| half::f16::from_f32(value)).collect();
+                let narrow: Vec<half::f16> = weight
+                    .values
+                    .iter()
+                    .map(|&value| half::f16::from_f32(value))
+                    .collect();
                 match narrow.iter().all(|value| value.is_finite()) {
                     true => Ok(Encoded::Float16(narrow)),
                     false => Err("a weight is beyond the range of float16".to_owned()),
                 }
             }
             WeightForm::Int8 => {
-                let least = self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale));
+                let least =
+                    self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale));
                 Ok(int8(weight, least.as_deref(), curvatures, threads))
             }
             WeightForm::Int4 => Ok(int4(weight, &layer.weight_shape, curvatures, threads)),
             WeightForm::Palette { bits, group } => {
                 let group = group.map_or(weight.rows, usize::from);
-                if weight.rows % group != 0 {
+                if !weight.rows.is_multiple_of(group) {
                     let rows = weight.rows;
-                    return Err(format!("groups of {group} do not divide its {rows} output channels"));
+                    return Err(format!(
+                        "groups of {group} do not divide its {rows} output channels"
+                    ));
                 }
                 Ok(palette(weight, bits, weight.rows / group, curvatures, threads))
             }
-            WeightForm::Pruned { percent } => Ok(Encoded::Sparse(prune(weight, percent, curvatures, threads).values)),
-            WeightForm::PrunedInt8 { percent } => Ok(pruned_int8(&prune(weight, percent, curvatures, threads))),
+            WeightForm::Pruned { percent } => Ok(Encoded::Sparse(
+                prune(weight, percent, curvatures, threads).values,
+            )),
+            WeightForm::PrunedInt8 { percent } => {
+                Ok(pruned_int8(&prune(weight, percent, curvatures, threads)))
+            }
         }
     }
 
     /// Puts a compressed weight in the place of the one before.
     fn replace_weight(&mut self, layer: &Layer, encoded: &Encoded, stored: Stored) {
         let position = producer(&self.function, layer.output);
-        let old = self.function.operations[position].input("weight").expect("a layer has a weight");
+        let old = self.function.operations[position]
+            .input("weight")
+            .expect("a layer has a weight");
         let name = self.function.value(old).name.clone();
         let (operations, new) = stored.add(&mut self.function, &name);
         self.function.operations[position].set_input("weight", new);

@@ -73,7 +73,11 @@ fn stretches(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut joined: Vec<(usize, f64, f64)> = Vec::new();
     for (at, &(value, weight)) in points.iter().enumerate() {
         // Few values stay apart, equal ones excepted.
-        let place = if points.len() <= STRETCHES { at } else { ((value - low) / width) as usize };
+        let place = if points.len() <= STRETCHES {
+            at
+        } else {
+            ((value - low) / width) as usize
+        };
         match joined.last_mut() {
             Some((last, first, total)) if *last == place || (points[at - 1].0 == value) => {
                 *first += weight * value;
@@ -199,12 +203,17 @@ mod tests {
 
     #[test]
     fn few_values_are_divided_best() {
-        let mut values: Vec<f32> = (0..17u32).map(|n| ((n * n * 7) % 31) as f32 - 9.0 + 0.1 * n as f32).collect();
+        let mut values: Vec<f32> = (0..17u32)
+            .map(|n| ((n * n * 7) % 31) as f32 - 9.0 + 0.1 * n as f32)
+            .collect();
         values.sort_by(f32::total_cmp);
         for count in 1..6 {
             let found = error(&values, &centres(&values, |_| 1.0, count));
             let best = least(&values, count);
-            assert!((found - best).abs() < 1e-6 * best.max(1.0), "{count}: {found}, best {best}");
+            assert!(
+                (found - best).abs() < 1e-6 * best.max(1.0),
+                "{count}: {found}, best {best}"
+            );
         }
     }
 
@@ -214,7 +223,9 @@ mod tests {
         let values: Vec<f32> = (0..40_000u32)
             .map(|n| {
                 // Sums of twelve hashes are nearly normal.
-                let bits = |k: u32| (n * 12 + k).wrapping_mul(0x9E37_79B1) ^ ((n * 12 + k) << 7).wrapping_mul(0x85EB_CA6B);
+                let bits = |k: u32| {
+                    (n * 12 + k).wrapping_mul(0x9E37_79B1) ^ ((n * 12 + k) << 7).wrapping_mul(0x85EB_CA6B)
+                };
                 (0..12).map(|k| f64::from(bits(k)) / 4_294_967_296.0).sum::<f64>() as f32 - 6.0
             })
             .collect();
@@ -238,7 +249,15 @@ mod tests {
     #[test]
     fn the_nearest_centre_is_found() {
         let centres = [-1.0, 0.0, 2.0];
-        for (value, wanted) in [(-9.0, 0), (-0.6, 0), (-0.5, 0), (-0.4, 1), (0.0, 1), (1.1, 2), (9.0, 2)] {
+        for (value, wanted) in [
+            (-9.0, 0),
+            (-0.6, 0),
+            (-0.5, 0),
+            (-0.4, 1),
+            (0.0, 1),
+            (1.1, 2),
+            (9.0, 2),
+        ] {
             assert_eq!(nearest(&centres, value), wanted, "{value}");
         }
     }

@@ -49,14 +49,22 @@ struct Steps {
 impl Steps {
     /// Scales with which the largest magnitude of each block falls at `end` steps.
     fn new(weight: &Matrix, blocks: Blocks, end: f64) -> Self {
-        let largest = |block: &[f32]| block.iter().fold(0.0f64, |max, &value| max.max(f64::from(value.abs())));
+        let largest = |block: &[f32]| {
+            block
+                .iter()
+                .fold(0.0f64, |max, &value| max.max(f64::from(value.abs())))
+        };
         let scale = weight
             .values
             .chunks(blocks.elems.max(1))
             .map(|block| {
                 // As it is stored: rounding has to know the scale that it will be multiplied with.
                 let scale = f64::from((largest(block) / end) as f32);
-                if scale >= f64::from(f32::MIN_POSITIVE) { scale } else { 1.0 }
+                if scale >= f64::from(f32::MIN_POSITIVE) {
+                    scale
+                } else {
+                    1.0
+                }
             })
             .collect();
         Self { scale, blocks }
@@ -79,7 +87,12 @@ impl Grid for Steps {
 }
 
 /// Rounds a weight of this shape to 16 steps; with curvature, so that the layer's result changes least.
-pub(crate) fn int4(weight: &Matrix, shape: &[usize], curvatures: Option<&Curvatures>, threads: usize) -> Encoded {
+pub(crate) fn int4(
+    weight: &Matrix,
+    shape: &[usize],
+    curvatures: Option<&Curvatures>,
+    threads: usize,
+) -> Encoded {
     let blocks = Blocks::of(shape);
     let signed = |code: u8| code as i8 + LEAST as i8;
     let Some(curvatures) = curvatures else {

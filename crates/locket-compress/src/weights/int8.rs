@@ -17,10 +17,17 @@ impl Steps {
     /// something else would overflow; a row of zeros has scale `least`, or 1.
     fn of(weight: &Matrix, least: Option<&[f32]>) -> Self {
         let scale = |row: usize| {
-            let largest = weight.row(row).iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            let largest = weight
+                .row(row)
+                .iter()
+                .fold(0f32, |largest, value| largest.max(value.abs()));
             let floor = least.map_or(0.0, |least| least[row]);
             let step = (largest / LARGEST).max(floor);
-            if step >= f32::MIN_POSITIVE && step.is_finite() { step } else { 1.0 }
+            if step >= f32::MIN_POSITIVE && step.is_finite() {
+                step
+            } else {
+                1.0
+            }
         };
         Self((0..weight.rows).map(scale).collect())
     }
@@ -33,7 +40,9 @@ impl Steps {
 impl Grid for Steps {
     fn nearest(&self, row: usize, _column: usize, value: f64) -> u8 {
         let largest = f64::from(LARGEST);
-        let code = (value / f64::from(self.0[row])).round_ties_even().clamp(-largest, largest);
+        let code = (value / f64::from(self.0[row]))
+            .round_ties_even()
+            .clamp(-largest, largest);
         code as i8 as u8
     }
 
@@ -75,7 +84,9 @@ pub(crate) fn pruned_int8(pruned: &Matrix) -> Encoded {
 
 fn plain_codes(weight: &Matrix, steps: &Steps) -> Vec<i8> {
     let codes = weight.values.iter().enumerate();
-    codes.map(|(at, &value)| steps.code(at / weight.columns, value)).collect()
+    codes
+        .map(|(at, &value)| steps.code(at / weight.columns, value))
+        .collect()
 }
 
 /// The least scale of each row with which its bias stays far from the ends of a 32-bit accumulator whose unit is the

@@ -55,7 +55,7 @@ pub(crate) fn palette(
             values: weight.values[start..start + rows * weight.columns].to_vec(),
         };
         let (codes, table) = match curvatures {
-            Some(curvatures) => fitted(&part, bits, &curvatures.from_row(group * rows), threads),
+            Some(curvatures) => fitted(&part, bits, &curvatures.at_row(group * rows), threads),
             None => {
                 let table = as_stored(centres(&part.values, |_| 1.0, 1 << bits));
                 let code = |&value: &f32| nearest(&table, f64::from(value)) as u8;
@@ -88,7 +88,13 @@ fn fitted(weight: &Matrix, bits: u8, curvatures: &Curvatures, threads: usize) ->
         threads,
     };
     let variances: Vec<Vec<f64>> = (0..weight.rows)
-        .map(|row| curvatures.of_row(row).variances())
+        .map(|row| {
+            let mut variances = vec![0.0; weight.columns];
+            for curvature in curvatures.of_row(row) {
+                curvature.put(&curvature.variances(), &mut variances);
+            }
+            variances
+        })
         .collect();
     let by_variance = |at: usize| variances[at / weight.columns][at % weight.columns];
     let starts = [
@@ -124,16 +130,27 @@ fn refit(codes: &[u8], weight: &Matrix, curvatures: &Curvatures, table: &[f64]) 
     let mut wanted = vec![0.0; entries];
     let mut used = vec![false; entries];
     codes.iter().for_each(|&code| used[usize::from(code)] = true);
-    let affordable = (FIT_WORK / (weight.columns * weight.columns).max(1)).max(1);
+    let work: usize = curvatures
+        .of_row(0)
+        .iter()
+        .map(|block| block.size * block.size)
+        .sum();
+    let affordable = (FIT_WORK / work.max(1)).max(1);
     for row in (0..weight.rows).step_by(weight.rows.div_ceil(affordable).max(1)) {
-        let curvature = curvatures.of_row(row);
-        let place = |at: usize| row * weight.columns + curvature.order[at] as usize;
-        let mine: Vec<usize> = (0..curvature.size).map(|at| usize::from(codes[place(at)])).collect();
-        let values: Vec<f64> = (0..curvature.size).map(|at| f64::from(weight.values[place(at)])).collect();
-        for (line, &code) in curvature.matrix.chunks_exact(curvature.size).zip(&mine) {
-            wanted[code] += dot(line, &values);
-            let sums = &mut matrix[code * entries..][..entries];
-            line.iter().zip(&mine).for_each(|(value, &other)| sums[other] += value);
+        let elems = row * weight.columns..(row + 1) * weight.columns;
+        for curvature in curvatures.of_row(row) {
+            let mine = curvature.pick(&codes[elems.clone()]);
+            let values: Vec<f64> = curvature
+                .pick(weight.row(row))
+                .into_iter()
+                .map(f64::from)
+                .collect();
+            for (line, &code) in curvature.matrix.chunks_exact(curvature.size).zip(&mine) {
+                wanted[usize::from(code)] += dot(line, &values);
+                let sums = &mut matrix[usize::from(code) * entries..][..entries];
+                let others = line.iter().zip(&mine);
+                others.for_each(|(value, &other)| sums[usize::from(other)] += value);
+            }
         }
     }
     let trace: f64 = (0..entries).map(|at| matrix[at * entries + at]).sum();

@@ -37,11 +37,9 @@ pub(crate) struct Rounded {
 
 /// Rounds a weight to a grid: the pass, then descent.
 pub(crate) fn round(weight: &Matrix, curvatures: &Curvatures, grid: &impl Grid, effort: Effort) -> Rounded {
-    rows(weight, effort.threads, |row| {
-        let curvature = curvatures.of_row(row);
-        let wanted = in_order(weight.row(row), curvature);
-        let codes = pass(wanted.clone(), curvature, row, grid);
-        improve(codes, &wanted, curvature, row, grid, effort.sweeps)
+    each_block(weight, curvatures, effort, |row, curvature, wanted| {
+        let codes = pass(wanted.to_vec(), curvature, row, grid);
+        improve(codes, wanted, curvature, row, grid, effort.sweeps)
     })
 }
 
@@ -53,27 +51,40 @@ pub(crate) fn descend(
     grid: &impl Grid,
     effort: Effort,
 ) -> Rounded {
-    rows(weight, effort.threads, |row| {
-        let curvature = curvatures.of_row(row);
-        let wanted = in_order(weight.row(row), curvature);
-        let mine = &codes[row * weight.columns..][..weight.columns];
-        let mine = curvature.order.iter().map(|&column| mine[column as usize]).collect();
-        improve(mine, &wanted, curvature, row, grid, effort.sweeps)
+    each_block(weight, curvatures, effort, |row, curvature, wanted| {
+        let mine = curvature.pick(&codes[row * weight.columns..][..weight.columns]);
+        improve(mine, wanted, curvature, row, grid, effort.sweeps)
     })
 }
 
-/// Runs `work` for each row; gives codes and errors in the order of the rows.
-fn rows(weight: &Matrix, threads: usize, work: impl Fn(usize) -> (Vec<u8>, f64) + Sync) -> Rounded {
-    let (codes, errors): (Vec<Vec<u8>>, Vec<f64>) = parallel(weight.rows, threads, work).into_iter().unzip();
+/// Runs `work` for each block of columns of each row: with the row, the curvature and the wanted values in its order. It gives
+/// codes in that order, and what they cost.
+fn each_block(
+    weight: &Matrix,
+    curvatures: &Curvatures,
+    effort: Effort,
+    work: impl Fn(usize, &Curvature, &[f64]) -> (Vec<u8>, f64) + Sync,
+) -> Rounded {
+    let rows = parallel(weight.rows, effort.threads, |row| {
+        let mut codes = vec![0; weight.columns];
+        let mut cost = 0.0;
+        for curvature in curvatures.of_row(row) {
+            let wanted: Vec<f64> = curvature
+                .pick(weight.row(row))
+                .into_iter()
+                .map(f64::from)
+                .collect();
+            let (mine, its_cost) = work(row, curvature, &wanted);
+            curvature.put(&mine, &mut codes);
+            cost += its_cost;
+        }
+        (codes, cost)
+    });
+    let (codes, errors): (Vec<Vec<u8>>, Vec<f64>) = rows.into_iter().unzip();
     Rounded {
         codes: codes.concat(),
         errors,
     }
-}
-
-/// A row in the order of the curvature.
-fn in_order(row: &[f32], curvature: &Curvature) -> Vec<f64> {
-    curvature.order.iter().map(|&column| f64::from(row[column as usize])).collect()
 }
 
 /// Rounds one weight after the other, each time moving the rest. Codes are in the order of the curvature.
@@ -91,7 +102,7 @@ fn pass(mut weights: Vec<f64>, curvature: &Curvature, row: usize, grid: &impl Gr
     codes
 }
 
-/// Coordinate descent from given codes (in the order of the curvature). Gives codes in the order of the weight, and the error.
+/// Coordinate descent from given codes. Gives codes and what they cost.
 fn improve(
     mut codes: Vec<u8>,
     wanted: &[f64],
@@ -125,11 +136,7 @@ fn improve(
         }
     }
     let cost = dot(&errors, &gradient);
-    let mut in_place = vec![0; size];
-    for (at, &column) in curvature.order.iter().enumerate() {
-        in_place[column as usize] = codes[at];
-    }
-    (in_place, cost)
+    (codes, cost)
 }
 
 #[cfg(test)]
@@ -176,11 +183,18 @@ mod tests {
     #[test]
     fn results_change_less_than_by_rounding_each_weight_alone() {
         let (rows, size) = (6, 12);
-        let weight = Matrix::of(&[rows, size], numbers(1, rows * size).iter().map(|x| x * 5.0).collect());
+        let weight = Matrix::of(
+            &[rows, size],
+            numbers(1, rows * size).iter().map(|x| x * 5.0).collect(),
+        );
         let inputs = correlated(500, size);
         let curvatures = Curvatures::of(&mut inputs.clone(), 1, size, rows, Isa::best()).unwrap();
         let effort = |sweeps, threads| Effort { sweeps, threads };
-        let plain: Vec<u8> = weight.values.iter().map(|&value| Whole.nearest(0, 0, f64::from(value))).collect();
+        let plain: Vec<u8> = weight
+            .values
+            .iter()
+            .map(|&value| Whole.nearest(0, 0, f64::from(value)))
+            .collect();
         let alone = descend(&plain, &weight, &curvatures, &Whole, effort(0, 1));
         let passed = round(&weight, &curvatures, &Whole, effort(0, 1));
         let improved = round(&weight, &curvatures, &Whole, effort(8, 1));
@@ -188,7 +202,10 @@ mod tests {
         let total = |errors: &[f64]| errors.iter().sum::<f64>();
         assert!(total(&passed.errors) < 0.5 * total(&alone.errors));
         for row in 0..rows {
-            assert!(improved.errors[row] <= passed.errors[row] * (1.0 + 1e-9), "descent never goes up");
+            assert!(
+                improved.errors[row] <= passed.errors[row] * (1.0 + 1e-9),
+                "descent never goes up"
+            );
         }
         assert_eq!(round(&weight, &curvatures, &Whole, effort(8, 3)), improved);
         // The error that is told is that of the result, up to the damping.
@@ -197,7 +214,9 @@ mod tests {
             for x in inputs.chunks_exact(size) {
                 let codes = &improved.codes[row * size..][..size];
                 let difference: f64 = (0..size)
-                    .map(|at| (Whole.value(0, 0, codes[at]) - f64::from(weight.row(row)[at])) * f64::from(x[at]))
+                    .map(|at| {
+                        (Whole.value(0, 0, codes[at]) - f64::from(weight.row(row)[at])) * f64::from(x[at])
+                    })
                     .sum();
                 sum[0] += difference;
                 sum[1] += difference * difference;
@@ -206,7 +225,10 @@ mod tests {
         };
         for row in 0..rows {
             let (told, measured) = (improved.errors[row], centred(row));
-            assert!(told >= measured && told <= measured * 1.5 + 0.05, "{told} {measured}");
+            assert!(
+                told >= measured && told <= measured * 1.5 + 0.05,
+                "{told} {measured}"
+            );
         }
     }
 }

@@ -50,11 +50,7 @@ impl Stored {
                     ("axis", Tensor::scalar(0i32).into()),
                 ],
             ),
-            Encoded::Int4 {
-                codes,
-                scale,
-                blocks,
-            } => {
+            Encoded::Int4 { codes, scale, blocks } => {
                 let mut counts = vec![1; shape.len()];
                 counts[0] = shape[0];
                 counts[1] = *blocks;
@@ -71,7 +67,10 @@ impl Stored {
                 bits,
                 indices,
                 tables,
-            } => one("constexpr_lut_to_dense", palette(encoded, *bits, indices, tables, dtype, shape)),
+            } => one(
+                "constexpr_lut_to_dense",
+                palette(encoded, *bits, indices, tables, dtype, shape),
+            ),
             Encoded::Sparse(values) => {
                 let kept: Vec<f32> = values.iter().copied().filter(|value| *value != 0.0).collect();
                 let mask: Vec<u8> = values.iter().map(|value| u8::from(*value != 0.0)).collect();
@@ -105,14 +104,19 @@ impl Stored {
                 (Name::from(param), Arg::One(id))
             });
             let mut inputs: Vec<(Name, Arg)> = constants.collect();
-            let before = operations.last().map(|operation| operation.outputs.clone()).unwrap_or_default();
+            let before = operations
+                .last()
+                .map(|operation| operation.outputs.clone())
+                .unwrap_or_default();
             let links = step.earlier.iter();
             inputs.extend(links.map(|&(param, result)| (Name::from(param), Arg::One(before[result]))));
             let results = step.results.into_iter();
             operations.push(Operation {
                 kind: step.kind.into(),
                 inputs,
-                outputs: results.map(|(part, ty)| function.add_result(&format!("{name}_{part}"), ty)).collect(),
+                outputs: results
+                    .map(|(part, ty)| function.add_result(&format!("{name}_{part}"), ty))
+                    .collect(),
                 origin: Vec::new(),
             });
         }
@@ -128,7 +132,10 @@ fn of(tensor: Result<Tensor, locket_tensor::TensorError>) -> Literal {
 
 /// A shape as iOS 16's packed forms have it.
 fn dims(shape: &[usize]) -> Literal {
-    let dims: Vec<u32> = shape.iter().map(|&dim| u32::try_from(dim).unwrap_or(u32::MAX)).collect();
+    let dims: Vec<u32> = shape
+        .iter()
+        .map(|&dim| u32::try_from(dim).unwrap_or(u32::MAX))
+        .collect();
     Tensor::vector(&dims).into()
 }
 

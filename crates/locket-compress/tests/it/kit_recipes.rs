@@ -70,7 +70,6 @@ fn fewer_bits_keep_the_accuracy_of_small_models() {
         ("pal4g16", 75.0),
         ("pal3", 70.0),
         ("prune50", 70.0),
-        ("prune50+w8", 70.0),
         ("f16", 76.2),
     ] {
         let [_, top1, _] = outcome("resnet8", &resnet, recipe);

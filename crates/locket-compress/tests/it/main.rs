@@ -1,4 +1,10 @@
 //! Recipes on small functions, and on the models and data of the test kit.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may panic and says what it measured"
+)]
 
 mod kit;
 mod kit_recipes;

@@ -4,7 +4,9 @@
 use locket_compress::{
     calibrate::{Calibration, CalibrationOptions},
     measure::Samples,
-    recipe::{ApplyOptions, Compressed, LayerChoice, Recipe, WeightForm, apply, apply_mixed, layers, weight_bytes},
+    recipe::{
+        ApplyOptions, Compressed, LayerChoice, Recipe, WeightForm, apply, apply_mixed, layers, weight_bytes,
+    },
 };
 use locket_formats::{coreml, limits::Limits};
 use locket_kernels::Isa;
@@ -43,7 +45,11 @@ fn network() -> Program {
     let mut function = text::parse(NETWORK).unwrap();
     let mut state = 1u32;
     for layer in layers(&function) {
-        let position = function.operations.iter().position(|op| op.outputs == [layer.output]).unwrap();
+        let position = function
+            .operations
+            .iter()
+            .position(|op| op.outputs == [layer.output])
+            .unwrap();
         let id = function.operations[position].input("weight").unwrap();
         let fan_in = (layer.weight_elems / layer.weight_shape[0]) as f32;
         let values: Vec<f32> = (0..layer.weight_elems)
@@ -113,15 +119,24 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 /// The weights of all layers, expanded.
 fn weights(function: &Function) -> Vec<Vec<f32>> {
     let expanded = |layer: &locket_compress::recipe::Layer| {
-        let position = function.operations.iter().position(|op| op.outputs == [layer.output]).unwrap();
+        let position = function
+            .operations
+            .iter()
+            .position(|op| op.outputs == [layer.output])
+            .unwrap();
         let id = function.operations[position].input("weight").unwrap();
-        Weight::of(function, id).unwrap().expand().unwrap().to_f32().unwrap()
+        Weight::of(function, id)
+            .unwrap()
+            .expand()
+            .unwrap()
+            .to_f32()
+            .unwrap()
     };
     layers(function).iter().map(expanded).collect()
 }
 
 /// Recipes, and how far scores may move: several times what was seen, far below what a mistake gives.
-const RECIPES: [(&str, f64); 13] = [
+const RECIPES: [(&str, f64); 12] = [
     ("w8a8", 0.01),
     ("w8", 0.004),
     ("w4", 0.03),
@@ -134,7 +149,6 @@ const RECIPES: [(&str, f64); 13] = [
     ("pal2", 0.15),
     ("pal1", 0.3),
     ("prune50", 0.06),
-    ("prune50+w8", 0.06),
 ];
 
 #[test]
@@ -148,14 +162,27 @@ fn every_recipe_survives_the_file_and_keeps_the_scores() {
         let made = compressed.program.main();
         let before = scores(made, &samples);
         let moved = distance(&before, &float);
-        println!("{recipe}: scores moved by {moved:.5}, {} bytes", weight_bytes(made));
+        println!(
+            "{recipe}: scores moved by {moved:.5}, {} bytes",
+            weight_bytes(made)
+        );
         assert!(moved <= allowed, "{recipe}: scores moved by {moved}");
         assert!(moved > 0.0, "{recipe} changed nothing");
-        let path = folder.path().join(format!("{}.mlpackage", recipe.replace('+', "_")));
+        let path = folder
+            .path()
+            .join(format!("{}.mlpackage", recipe.replace('+', "_")));
         coreml::write(&compressed.program, &path, &coreml::WriteOptions::default()).unwrap();
         let read = coreml::read(&path, &Limits::default()).unwrap();
-        assert_eq!(weights(read.main()), weights(made), "{recipe}: weights changed on the way through a file");
-        assert_eq!(scores(read.main(), &samples), before, "{recipe}: scores changed on the way through a file");
+        assert_eq!(
+            weights(read.main()),
+            weights(made),
+            "{recipe}: weights changed on the way through a file"
+        );
+        assert_eq!(
+            scores(read.main(), &samples),
+            before,
+            "{recipe}: scores changed on the way through a file"
+        );
         assert_eq!(weight_bytes(read.main()), weight_bytes(made), "{recipe}");
     }
 }
@@ -168,7 +195,11 @@ fn second_order_beats_rounding_alone() {
     for recipe in ["w4", "pal4", "pal3", "pal2", "prune50"] {
         let moved = |calibration| {
             let compressed = applied(&program, recipe, calibration);
-            assert_eq!(compressed.notes.len(), usize::from(calibration.is_none()), "{recipe}");
+            assert_eq!(
+                compressed.notes.len(),
+                usize::from(calibration.is_none()),
+                "{recipe}"
+            );
             distance(&scores(compressed.program.main(), &samples), &float)
         };
         let (careful, plain) = (moved(Some(&calibration)), moved(None));
@@ -187,7 +218,16 @@ fn w8a8_runs_on_integers_throughout() {
     assert_eq!(count("locket.conv_u8"), 4, "{kinds:?}");
     assert_eq!(count("locket.linear_u8"), 1, "{kinds:?}");
     assert_eq!(count("locket.avg_pool_u8"), 1, "{kinds:?}");
-    for float in ["locket.conv", "locket.linear", "conv", "linear", "add", "relu", "relu6", "dequantize"] {
+    for float in [
+        "locket.conv",
+        "locket.linear",
+        "conv",
+        "linear",
+        "add",
+        "relu",
+        "relu6",
+        "dequantize",
+    ] {
         assert_eq!(count(float), 0, "{float} in {kinds:?}");
     }
     assert_eq!(count("quantize"), 1, "{kinds:?}");
@@ -198,14 +238,16 @@ fn results_depend_neither_on_threads_nor_on_memory() {
     let (program, samples) = (network(), samples(10));
     let one = calibration(&program, &samples, 1);
     let three = calibration(&program, &samples, 3);
-    for recipe in ["w8a8", "pal3", "prune50+w8"] {
+    for recipe in ["w8a8", "pal3", "prune50"] {
         let recipe: Recipe = recipe.parse().unwrap();
         let made = |calibration: &Calibration<'_>, threads: usize, cache_bytes: u64| {
             let options = ApplyOptions {
                 cache_bytes,
                 ..ApplyOptions::new(plan_options(threads))
             };
-            apply(&program, recipe, Some(calibration), &options).unwrap().program
+            apply(&program, recipe, Some(calibration), &options)
+                .unwrap()
+                .program
         };
         let wanted = made(&one, 1, u64::MAX);
         assert_eq!(made(&three, 3, u64::MAX), wanted, "{recipe}: threads");
@@ -222,27 +264,50 @@ fn what_does_not_pay_is_refused_with_numbers() {
     let grouped = applied(&program, "pal8g1", Some(&calibration));
     let reason = |made: &Compressed, name: &str| {
         let layer = made.layers.iter().find(|layer| layer.name == name).unwrap();
-        assert_eq!(layer.done == LayerChoice::FLOAT, layer.skipped.is_some(), "{name}");
-        assert!(layer.skipped.is_none() || layer.bytes_after == layer.bytes_before, "{name}");
+        assert_eq!(
+            layer.done == LayerChoice::FLOAT,
+            layer.skipped.is_some(),
+            "{name}"
+        );
+        assert!(
+            layer.skipped.is_none() || layer.bytes_after == layer.bytes_before,
+            "{name}"
+        );
         layer.skipped.clone().unwrap_or_default()
     };
     // 1024 weights as 8-bit indices, and 32 tables of 256 numbers.
-    assert_eq!(reason(&grouped, "project"), "pal8g1 would take 33792 bytes, it takes 4096 now");
+    assert_eq!(
+        reason(&grouped, "project"),
+        "pal8g1 would take 33792 bytes, it takes 4096 now"
+    );
     let odd = applied(&program, "pal4g5", Some(&calibration));
-    assert_eq!(reason(&odd, "grouped"), "groups of 5 do not divide its 32 output channels");
+    assert_eq!(
+        reason(&odd, "grouped"),
+        "groups of 5 do not divide its 32 output channels"
+    );
     let w8 = applied(&program, "w8", Some(&calibration));
     assert_eq!(reason(&w8, "grouped"), "");
     assert_eq!(reason(&w8, "depthwise"), "");
 
     // A layer with a weight that is not finite is an error that names it, a tiny layer is left.
     let function = program.main_mut();
-    let position = function.operations.iter().position(|op| op.label() == "project").unwrap();
+    let position = function
+        .operations
+        .iter()
+        .position(|op| op.label() == "project")
+        .unwrap();
     let id = function.operations[position].input("weight").unwrap();
-    function.set_constant(id, Tensor::from_slice(&[32, 32, 1, 1], &[f32::INFINITY; 1024]).unwrap());
+    function.set_constant(
+        id,
+        Tensor::from_slice(&[32, 32, 1, 1], &[f32::INFINITY; 1024]).unwrap(),
+    );
     let options = ApplyOptions::new(plan_options(1));
     let w8: Recipe = "w8".parse().unwrap();
     let error = apply(&program, w8, None, &options).unwrap_err().to_string();
-    assert_eq!(error, "project: a weight is inf, only finite numbers can be compressed");
+    assert_eq!(
+        error,
+        "project: a weight is inf, only finite numbers can be compressed"
+    );
 }
 
 #[test]
@@ -252,7 +317,10 @@ fn mistakes_are_told() {
     let w8a8: Recipe = "w8a8".parse().unwrap();
     let error = |result: Result<Compressed, locket_compress::CompressError>| result.unwrap_err().to_string();
     let told = error(apply(&program, w8a8, None, &options));
-    assert_eq!(told, "w8a8 needs calibration samples to see the ranges of activations");
+    assert_eq!(
+        told,
+        "w8a8 needs calibration samples to see the ranges of activations"
+    );
 
     let overrides = [("nose".to_owned(), LayerChoice::FLOAT)];
     let named = ApplyOptions {
@@ -260,7 +328,10 @@ fn mistakes_are_told() {
         ..options
     };
     let told = error(apply(&program, "w8".parse().unwrap(), None, &named));
-    assert_eq!(told, "no layer is called nose; the layers are stem, depthwise, project, grouped, head");
+    assert_eq!(
+        told,
+        "no layer is called nose; the layers are stem, depthwise, project, grouped, head"
+    );
 
     let told = error(apply_mixed(&program, &[LayerChoice::FLOAT; 2], None, &options));
     assert_eq!(told, "expected 5 choices, one for each layer, found 2");
@@ -271,7 +342,10 @@ fn mistakes_are_told() {
     assert_eq!(told, "the calibration is of another program");
     let second = calibration(&compressed, &samples, 1);
     let told = error(apply(&compressed, w8a8, Some(&second), &options));
-    assert_eq!(told, "its activations are quantised already; apply w8a8 to the float model");
+    assert_eq!(
+        told,
+        "its activations are quantised already; apply w8a8 to the float model"
+    );
 
     let none = Samples {
         inputs: Vec::new(),
@@ -282,7 +356,9 @@ fn mistakes_are_told() {
         plan: plan_options(1),
         seed: 0,
     };
-    let told = Calibration::collect(&program, &none, nothing, &|_| {}).unwrap_err().to_string();
+    let told = Calibration::collect(&program, &none, nothing, &|_| {})
+        .unwrap_err()
+        .to_string();
     assert_eq!(told, "the calibration set is empty");
 }
 
@@ -299,7 +375,13 @@ fn layers_can_have_forms_of_their_own() {
         LayerChoice::weights(WeightForm::Int8),
         LayerChoice::FLOAT,
     ];
-    let mixed = apply_mixed(&program, &choices, Some(&calibration), &ApplyOptions::new(plan_options(2))).unwrap();
+    let mixed = apply_mixed(
+        &program,
+        &choices,
+        Some(&calibration),
+        &ApplyOptions::new(plan_options(2)),
+    )
+    .unwrap();
     let done: Vec<LayerChoice> = mixed.layers.iter().map(|layer| layer.done).collect();
     assert_eq!(done, choices);
     let moved = distance(&scores(mixed.program.main(), &samples), &float);
@@ -312,5 +394,8 @@ fn layers_can_have_forms_of_their_own() {
     let single_numbers = 4 * 4 + 3;
     let found = weight_bytes(mixed.program.main());
     assert!(found <= all + other + biases_added, "{found} {all} {other}");
-    assert!(found + single_numbers + 64 >= all + other, "{found} {all} {other}");
+    assert!(
+        found + single_numbers + 64 >= all + other,
+        "{found} {all} {other}"
+    );
 }
