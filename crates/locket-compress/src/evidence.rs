@@ -4,12 +4,17 @@
 //! [`Provenance`](locket_report::Provenance); everything else is taken from what was measured.
 
 use locket_report::{
-    Budgets, Certificate, Decision as StepDecision, DeviceProfile, Evidence, Figure, Gauge, Gauges, Interval, Kind,
-    LatencyRun, LayerSensitivity, Limit, MemoryPoint, MemoryTimeline, PeakTensor, Provenance, Sensitivity,
-    Shortfall as ReportShortfall, Step, Variant as Point, Verdict, WayDown,
+    Budgets, Certificate, Decision as StepDecision, DeviceProfile, Diagnostic, Evidence, Figure, Gauge,
+    Gauges, Interval, Kind, LatencyRun, LayerSensitivity, Limit, MemoryPoint, MemoryTimeline, OperatorCost,
+    PeakTensor, Profile, Provenance, Sensitivity, Severity, Shortfall as ReportShortfall, Step,
+    Variant as Point, Verdict, WayDown,
 };
 
-use crate::search::{CONFIDENCE, Decision, Goals, MAX_OVERRUN_CHANCE, Outcome, Shortfall, Tried, Variant};
+use locket_mil::{Diagnostic as Finding, Severity as FindingSeverity};
+
+use crate::search::{
+    CONFIDENCE, Decision, Goals, MAX_OVERRUN_CHANCE, Outcome, PROFILED_RUNS, Shortfall, Tried, Variant,
+};
 
 /// What the loop does not know of itself.
 #[derive(Clone, Debug)]
@@ -24,6 +29,8 @@ pub struct Surroundings {
     pub device: Option<DeviceProfile>,
     /// The frame that the latency budget is part of, in milliseconds.
     pub frame_ms: Option<f64>,
+    /// What there is to know about the source model.
+    pub diagnostics: Vec<Finding>,
     /// Where latency was measured, in a few words.
     pub measured_on: String,
 }
@@ -34,9 +41,19 @@ pub fn evidence(outcome: &Outcome, goals: &Goals, around: Surroundings) -> Evide
     let looked_at = outcome.tried.len() - 1;
     let source = &outcome.tried[0];
     let budget_ms = goals.latency.map(|limit| limit.as_secs_f64() * 1e3);
-    let mut runs = vec![run("Source float32", &source.variant, &around.measured_on, budget_ms)];
+    let mut runs = vec![run(
+        "Source float32",
+        &source.variant,
+        &around.measured_on,
+        budget_ms,
+    )];
     if outcome.chosen > 0 {
-        runs.push(run(&best.variant.name, &best.variant, &around.measured_on, budget_ms));
+        runs.push(run(
+            &best.variant.name,
+            &best.variant,
+            &around.measured_on,
+            budget_ms,
+        ));
     }
     Evidence {
         title: around.title,
@@ -50,10 +67,12 @@ pub fn evidence(outcome: &Outcome, goals: &Goals, around: Surroundings) -> Evide
         },
         verdict: Some(verdict(&outcome.shortfalls)),
         gauges: gauges(best, goals, looked_at),
-        steps: outcome.tried.iter().map(step).collect(),
+        steps: outcome.tried.iter().map(|tried| step(tried, source)).collect(),
         latency: runs,
         certificate: (outcome.chosen > 0).then(|| certificate(best, goals, looked_at, &around.data_set)),
         memory: Some(timeline(&best.variant)),
+        profile: Some(profile(&best.variant)),
+        diagnostics: around.diagnostics.iter().map(diagnostic).collect(),
         variants: outcome.tried.iter().enumerate().map(|(at, tried)| point(tried, at == outcome.chosen, looked_at)).collect(),
         sensitivity: outcome.sensitivity.as_ref().map(|table| Sensitivity {
             options: table.forms.iter().map(ToString::to_string).collect(),
@@ -92,7 +111,10 @@ fn verdict(shortfalls: &[Shortfall]) -> Verdict {
     let list: Vec<ReportShortfall> = shortfalls.iter().map(shortfall).collect();
     if list.is_empty() {
         Verdict::Met
-    } else if shortfalls.iter().all(|item| matches!(item, Shortfall::Unproven { .. })) {
+    } else if shortfalls
+        .iter()
+        .all(|item| matches!(item, Shortfall::Unproven { .. }))
+    {
         Verdict::Unproven { shortfalls: list }
     } else {
         Verdict::Infeasible { shortfalls: list }
@@ -171,19 +193,26 @@ fn gauges(best: &Tried, goals: &Goals, looked_at: usize) -> Gauges {
     }
 }
 
-fn step(tried: &Tried) -> Step {
+fn step(tried: &Tried, source: &Tried) -> Step {
     let variant = &tried.variant;
+    let agreement = source.variant.evaluation.agreement(&variant.evaluation);
     let measured = |value: f64| Some(Figure::measured(value));
     let bound = tried.paired.drop_upper_bound(CONFIDENCE);
     let drop = tried.paired.drop();
     let is_source = tried.decision == Decision::Source;
     Step {
-        name: if is_source { "Source float32".to_owned() } else { variant.name.clone() },
+        name: if is_source {
+            "Source float32".to_owned()
+        } else {
+            variant.name.clone()
+        },
         recipe: variant.recipe.clone(),
         decision: match &tried.decision {
             Decision::Source => StepDecision::Source,
             Decision::Accepted => StepDecision::Accepted,
-            Decision::Refused(reason) => StepDecision::Refused { reason: reason.clone() },
+            Decision::Refused(reason) => StepDecision::Refused {
+                reason: reason.clone(),
+            },
         },
         package_bytes: Some(Figure::measured(variant.package_bytes)),
         weight_bytes: Some(Figure::planned(variant.weight_bytes)),
@@ -192,7 +221,7 @@ fn step(tried: &Tried) -> Step {
         latency_p99_ms: measured(variant.latency.percentile_ms(0.99)),
         top1: measured(variant.evaluation.top1_share()),
         top5: measured(variant.evaluation.top5_share()),
-        agreement: None,
+        agreement: Some(Figure::measured(agreement)).filter(|_| !is_source),
         drop: (!is_source).then(|| Interval {
             kind: Kind::Measured,
             estimate: drop,
@@ -222,18 +251,26 @@ fn certificate(best: &Tried, goals: &Goals, looked_at: usize, data_set: &str) ->
         upper_bound,
         max_drop,
         certified,
-        missing_samples: needed.filter(|_| !certified).map(|count| count.saturating_sub(best.paired.samples()).max(1)),
-        method: format!("paired score bound with continuity correction, Bonferroni over {looked_at} variants"),
+        missing_samples: needed
+            .filter(|_| !certified)
+            .map(|count| count.saturating_sub(best.paired.samples()).max(1)),
+        method: format!(
+            "paired score bound with continuity correction, Bonferroni over {looked_at} variants"
+        ),
     }
 }
 
 fn timeline(variant: &Variant) -> MemoryTimeline {
-    let points = variant.steps.iter().zip(&variant.memory.live_bytes);
+    let points = variant.operators.iter().zip(&variant.memory.live_bytes);
     MemoryTimeline {
         weight_bytes: variant.weight_bytes,
         arena_bytes: variant.arena_bytes,
         points: points
-            .map(|(name, &live)| MemoryPoint { operator: name.clone(), live_bytes: live as u64, scratch_bytes: 0 })
+            .map(|(operator, &live)| MemoryPoint {
+                operator: name(&operator.origin, &operator.kind),
+                live_bytes: live as u64,
+                scratch_bytes: 0,
+            })
             .collect(),
         at_peak: variant
             .memory
@@ -241,8 +278,14 @@ fn timeline(variant: &Variant) -> MemoryTimeline {
             .iter()
             .map(|tensor| PeakTensor {
                 name: tensor.name.clone(),
-                dtype: String::new(),
-                shape: Vec::new(),
+                dtype: tensor.ty.dtype().map_or("?", |dtype| dtype.name()).to_owned(),
+                shape: tensor
+                    .ty
+                    .shape()
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|&dim| dim as u64)
+                    .collect(),
                 size_bytes: tensor.bytes as u64,
                 producer: String::new(),
             })
@@ -250,10 +293,64 @@ fn timeline(variant: &Variant) -> MemoryTimeline {
     }
 }
 
+/// The source's name for a step, or its operator where it has none.
+fn name(origin: &[String], kind: &str) -> String {
+    origin.first().map_or(kind, String::as_str).to_owned()
+}
+
+fn profile(variant: &Variant) -> Profile {
+    Profile {
+        kind: Kind::Measured,
+        runs: PROFILED_RUNS as u64,
+        cpu_usage: Some(variant.latency.cpu_per_wall),
+        operators: variant
+            .operators
+            .iter()
+            .map(|operator| OperatorCost {
+                name: name(&operator.origin, &operator.kind),
+                operator: operator.kind.clone(),
+                fused_from: if operator.origin.len() > 1 {
+                    operator.origin.clone()
+                } else {
+                    Vec::new()
+                },
+                kernel: operator.kernel.clone(),
+                wall_ns: operator.wall_ns,
+                cpu_ns: None,
+                cycles: None,
+                instructions: None,
+                macs: operator.macs,
+                traffic_bytes: operator.traffic_bytes,
+            })
+            .collect(),
+    }
+}
+
+fn diagnostic(finding: &Finding) -> Diagnostic {
+    Diagnostic {
+        code: finding.code.to_owned(),
+        severity: match finding.severity {
+            FindingSeverity::Error => Severity::Error,
+            FindingSeverity::Warning => Severity::Warning,
+            FindingSeverity::Note => Severity::Note,
+        },
+        node: finding.node.clone(),
+        message: finding.message.clone(),
+        why: finding.why.clone(),
+        help: finding.help.clone(),
+        rewritten_to: finding.rewritten_to.clone(),
+        works_from: finding.works_from.map(|target| target.systems().to_owned()),
+    }
+}
+
 fn point(tried: &Tried, chosen: bool, looked_at: usize) -> Point {
     let variant = &tried.variant;
     Point {
-        name: if variant.is_source() { "float32".to_owned() } else { variant.recipe.clone() },
+        name: if variant.is_source() {
+            "float32".to_owned()
+        } else {
+            variant.recipe.clone()
+        },
         package_bytes: Some(Figure::measured(variant.package_bytes)),
         peak_memory_bytes: Some(Figure::planned(variant.peak_bytes)),
         latency_ms: Some(Figure::measured(variant.latency.percentile_ms(0.99))),
@@ -266,7 +363,12 @@ fn point(tried: &Tried, chosen: bool, looked_at: usize) -> Point {
 /// What else was measured and is smaller than what is handed over.
 fn ways_down(outcome: &Outcome) -> Vec<WayDown> {
     let best = outcome.best();
-    let difference = |new: u64, old: u64| i64::try_from(new).ok().zip(i64::try_from(old).ok()).map(|(new, old)| new - old);
+    let difference = |new: u64, old: u64| {
+        i64::try_from(new)
+            .ok()
+            .zip(i64::try_from(old).ok())
+            .map(|(new, old)| new - old)
+    };
     outcome
         .tried
         .iter()
@@ -276,7 +378,9 @@ fn ways_down(outcome: &Outcome) -> Vec<WayDown> {
             kind: Kind::Measured,
             memory_change_bytes: difference(tried.variant.peak_bytes, best.variant.peak_bytes),
             package_change_bytes: difference(tried.variant.package_bytes, best.variant.package_bytes),
-            latency_change_ms: Some(tried.variant.latency.percentile_ms(0.5) - best.variant.latency.percentile_ms(0.5)),
+            latency_change_ms: Some(
+                tried.variant.latency.percentile_ms(0.5) - best.variant.latency.percentile_ms(0.5),
+            ),
             drop_change: Some(tried.paired.drop() - best.paired.drop()),
             remark: match &tried.decision {
                 Decision::Refused(reason) => format!("Refused: {reason}."),

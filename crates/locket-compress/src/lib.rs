@@ -12,8 +12,8 @@
 mod activations;
 pub mod calibrate;
 mod error;
-mod linalg;
 pub mod evidence;
+mod linalg;
 pub mod measure;
 pub mod recipe;
 pub mod search;

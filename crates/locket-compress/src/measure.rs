@@ -2,10 +2,12 @@
 
 mod accuracy;
 mod latency;
+mod operators;
 mod samples;
 mod size;
 
 pub use accuracy::{Evaluation, evaluate};
 pub use latency::{Latency, LatencyProtocol, latency};
+pub use operators::{OperatorTime, operator_times};
 pub use samples::{Samples, input_spec};
 pub use size::package_bytes;

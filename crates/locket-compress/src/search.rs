@@ -23,7 +23,7 @@ use locket_runtime::PlanOptions;
 pub use allocate::allocate;
 pub use goals::{CONFIDENCE, Goals, MAX_OVERRUN_CHANCE, Shortfall};
 pub use sensitivity::{LayerSensitivity, Sensitivity, sensitivity};
-pub use variant::{Variant, measure};
+pub use variant::{PROFILED_RUNS, Variant, measure};
 
 use crate::{
     CompressError,
@@ -55,7 +55,10 @@ pub struct Request<'a> {
 
 impl std::fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("goals", &self.goals).field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("Request")
+            .field("goals", &self.goals)
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }
 
@@ -119,23 +122,43 @@ struct Loop<'a> {
 /// If the program cannot be run or written, or samples do not fit.
 pub fn optimize(request: Request<'_>) -> Result<Outcome, CompressError> {
     if request.calibration.is_empty() || request.evaluation.is_empty() {
-        return Err(CompressError::Unsuitable("the calibration and evaluation sets must not be empty".to_owned()));
+        return Err(CompressError::Unsuitable(
+            "the calibration and evaluation sets must not be empty".to_owned(),
+        ));
     }
     (request.progress)("measuring the source");
     let source = measure(&request, "source", "float32", request.program)?;
     let same = &source.evaluation.predicted;
     let paired = PairedCounts::from_predictions(&request.evaluation.labels, same, same);
     (request.progress)("calibrating");
-    let options = CalibrationOptions { plan: request.plan, seed: request.seed };
+    let options = CalibrationOptions {
+        plan: request.plan,
+        seed: request.seed,
+    };
     let calibration = Calibration::collect(request.program, request.calibration, options, &|_| {})?;
-    let tried = vec![Tried { variant: source, decision: Decision::Source, paired }];
-    let mut search = Loop { request, calibration, tried, chosen: 0, sensitivity: None };
+    let tried = vec![Tried {
+        variant: source,
+        decision: Decision::Source,
+        paired,
+    }];
+    let mut search = Loop {
+        request,
+        calibration,
+        tried,
+        chosen: 0,
+        sensitivity: None,
+    };
     search.uniform()?;
     search.mixed()?;
     let k = search.tried.len() - 1;
     let best = &search.tried[search.chosen];
     let shortfalls = request.goals.shortfalls(&best.variant, &best.paired, k);
-    Ok(Outcome { tried: search.tried, chosen: search.chosen, shortfalls, sensitivity: search.sensitivity })
+    Ok(Outcome {
+        tried: search.tried,
+        chosen: search.chosen,
+        shortfalls,
+        sensitivity: search.sensitivity,
+    })
 }
 
 impl Loop<'_> {
@@ -151,7 +174,12 @@ impl Loop<'_> {
         ] {
             let recipe = Recipe(choice);
             (self.request.progress)(&format!("compressing: {name}"));
-            let made = apply(self.request.program, recipe, Some(&self.calibration), &self.options())?;
+            let made = apply(
+                self.request.program,
+                recipe,
+                Some(&self.calibration),
+                &self.options(),
+            )?;
             self.judge(name, &recipe.to_string(), &made)?;
             if self.chosen > 0 {
                 break;
@@ -167,21 +195,40 @@ impl Loop<'_> {
 
     /// Fewer bits for layers that bear them, until memory is met or nothing more can be had.
     fn mixed(&mut self) -> Result<(), CompressError> {
-        let Some(limit) = self.request.goals.memory_bytes.filter(|_| !self.memory_met()) else { return Ok(()) };
+        let Some(limit) = self.request.goals.memory_bytes.filter(|_| !self.memory_met()) else {
+            return Ok(());
+        };
         (self.request.progress)("finding out which layers bear fewer bits");
-        let base = if self.chosen > 0 { LayerChoice::W8A8 } else { LayerChoice::weights(WeightForm::Int8) };
+        let base = if self.chosen > 0 {
+            LayerChoice::W8A8
+        } else {
+            LayerChoice::weights(WeightForm::Int8)
+        };
         let forms = [base, palette(6), palette(4), palette(3), palette(2)];
         let options = self.options();
-        let table = sensitivity(self.request.program, &self.calibration, &forms, &options, self.request.progress)?;
+        let table = sensitivity(
+            self.request.program,
+            &self.calibration,
+            &forms,
+            &options,
+            self.request.progress,
+        )?;
         let peak = self.tried[self.chosen].variant.peak_bytes;
         let mut excess = peak.saturating_sub(limit);
         for attempt in 0..MIXED_TRIES {
             let current = self.tried[self.chosen].variant.stored_weight_bytes;
             let target = current.saturating_sub(excess);
-            let Some(choices) = allocate(&table, target) else { break };
+            let Some(choices) = allocate(&table, target) else {
+                break;
+            };
             let name = format!("mixed palettes, try {}", attempt + 1);
             (self.request.progress)(&format!("compressing: {name}"));
-            let made = apply_mixed(self.request.program, &choices, Some(&self.calibration), &self.options())?;
+            let made = apply_mixed(
+                self.request.program,
+                &choices,
+                Some(&self.calibration),
+                &self.options(),
+            )?;
             let recipe = summary(&choices);
             self.judge(&name, &recipe, &made)?;
             let peak = self.tried.last().map_or(0, |tried| tried.variant.peak_bytes);
@@ -210,7 +257,11 @@ impl Loop<'_> {
         if decision == Decision::Accepted {
             self.chosen = self.tried.len();
         }
-        self.tried.push(Tried { variant, decision, paired });
+        self.tried.push(Tried {
+            variant,
+            decision,
+            paired,
+        });
         Ok(())
     }
 }
@@ -225,6 +276,9 @@ fn summary(choices: &[LayerChoice]) -> String {
     for &choice in choices {
         *counts.entry(choice).or_default() += 1;
     }
-    let parts: Vec<String> = counts.iter().map(|(choice, count)| format!("{count} x {choice}")).collect();
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(choice, count)| format!("{count} x {choice}"))
+        .collect();
     parts.join(", ")
 }

@@ -23,5 +23,8 @@ pub fn compile(function: &Function, options: PlanOptions) -> Result<Compiled, Pl
     let mut function = function.clone();
     let mut passes = locket_passes::simplify(&mut function);
     passes.extend(locket_passes::lower(&mut function));
-    Ok(Compiled { plan: plan(&function, options)?, passes })
+    Ok(Compiled {
+        plan: plan(&function, options)?,
+        passes,
+    })
 }

@@ -12,6 +12,7 @@ use locket_compress::{
     search::{Decision, Goals, Outcome, Request, optimize},
 };
 use locket_data::{Dataset, Preprocess};
+use locket_mil::{Diagnostic, Target};
 use locket_report::{
     Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Machine, Provenance, SourceModel,
     TensorSignature, Verdict,
@@ -162,6 +163,7 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
     let around = Surroundings {
         title: job.title.clone(),
         data_set: job.data.display().to_string(),
+        diagnostics: findings_of(&loaded, outcome.best().variant.target),
         device: job.device.map(profile),
         frame_ms: job.device.and_then(frame_ms),
         measured_on: format!(
@@ -183,6 +185,13 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
     } else {
         3
     })
+}
+
+/// What reading said and what the lints say, for the target that the package needs.
+fn findings_of(loaded: &model::Loaded, target: Target) -> Vec<Diagnostic> {
+    let mut all = loaded.diagnostics.clone();
+    all.extend(locket_passes::lint::lint(&loaded.program, target));
+    all
 }
 
 /// Moves a package to where the user wants it, replacing one that is there.

@@ -13,7 +13,9 @@ use locket_tensor::Tensor;
 use super::Request;
 use crate::{
     CompressError,
-    measure::{Evaluation, Latency, LatencyProtocol, evaluate, latency, package_bytes},
+    measure::{
+        Evaluation, Latency, LatencyProtocol, OperatorTime, evaluate, latency, operator_times, package_bytes,
+    },
     recipe::weight_bytes,
 };
 
@@ -22,6 +24,9 @@ const RUNS: usize = 1000;
 
 /// Longest that the measurement of one latency takes.
 const MAX_TIME: std::time::Duration = std::time::Duration::from_secs(6);
+
+/// Predictions that the time by operator is the median of.
+pub const PROFILED_RUNS: usize = 31;
 
 /// A program with everything that was measured of its package.
 #[derive(Debug)]
@@ -48,8 +53,8 @@ pub struct Variant {
     pub peak_bytes: u64,
     /// What lives when. Exact from the plan.
     pub memory: MemoryReport,
-    /// Names of the plan's steps.
-    pub steps: Vec<String>,
+    /// Time of each step of the plan. Measured.
+    pub operators: Vec<OperatorTime>,
     /// Multiply-adds of a prediction.
     pub macs: u64,
     /// Times of predictions. Measured.
@@ -84,11 +89,6 @@ pub fn measure(
     let summary = coreml::write(program, &package, &WriteOptions::default())?;
     let program = coreml::read(&package, &Limits::default())?;
     let plan = compile(program.main(), request.plan)?.plan;
-    let steps = plan
-        .steps
-        .iter()
-        .map(|step| step.origin.first().unwrap_or(&step.kind).clone())
-        .collect();
     let (arena_bytes, peak_bytes) = (plan.arena_bytes + plan.scratch_bytes, plan.peak_bytes());
     let (weights, memory, macs) = (plan.weight_bytes, plan.memory.clone(), plan.cost().macs);
     let mut session = Session::new(plan).map_err(|source| CompressError::Io {
@@ -102,6 +102,7 @@ pub fn measure(
         ..LatencyProtocol::default()
     };
     let latency = latency(&mut session, &input, protocol)?;
+    let operators = operator_times(&mut session, &input, PROFILED_RUNS)?;
     drop(session);
     let evaluation = evaluate(program.main(), request.evaluation, request.plan, &|_| {})?;
     let bytes = package_bytes(&package).map_err(|source| CompressError::Io {
@@ -118,7 +119,7 @@ pub fn measure(
         arena_bytes: arena_bytes as u64,
         peak_bytes: peak_bytes as u64,
         memory,
-        steps,
+        operators,
         macs,
         latency,
         evaluation,

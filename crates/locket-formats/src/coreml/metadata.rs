@@ -17,6 +17,8 @@ pub const AUTHOR: &str = "author";
 pub const LICENSE: &str = "license";
 /// Its own version.
 pub const VERSION: &str = "version";
+/// The names of a classifier's classes, one a line, in the order of its probabilities.
+pub const CLASSES: &str = "locket.classes";
 
 const OWN_KEYS: [&str; 4] = [DESCRIPTION, AUTHOR, LICENSE, VERSION];
 const USER_PREFIX: &str = "userDefined.";

@@ -9,14 +9,16 @@
 //! constant has as many elements as its type, every weight has the element type of its record. What operators
 //! demand of their arguments is left to the operators.
 
+mod classifier;
 mod constant;
 mod function;
+mod refusal;
 
 use std::path::Path;
 
 use locket_mil::{Diagnostic, Program, Severity, SourceFormat};
 
-use super::metadata;
+use super::metadata::{self, CLASSES};
 use super::package::Package;
 use super::schema::{self, Model, ModelKind};
 use super::wire::{self, Context};
@@ -33,6 +35,9 @@ const IMAGE_INTERFACE: &str = "LK1102";
 const STATE: &str = "LK1103";
 /// An output is a list, a dictionary, or another value that is not a tensor.
 const NOT_A_TENSOR: &str = "LK1104";
+
+/// The model is a classifier; its probabilities are read as a tensor.
+const CLASSIFIER: &str = "LK1105";
 
 /// Makes the error for a file that contradicts itself.
 fn invalid(place: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> FormatError {
@@ -88,16 +93,19 @@ pub fn import(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Imp
     check_operation_count(&file, limits)?;
     let mut constants = Constants::new(&package, limits);
     let mut functions = Vec::new();
+    let mut classes = Vec::new();
     for (name, function) in &file.functions {
         let interface = Interface::of(&description, name);
-        functions.push(function::read(
+        let (read, names) = function::read(
             name,
             function,
             &interface,
             options,
             &mut constants,
             &mut diagnostics,
-        )?);
+        )?;
+        functions.push(read);
+        classes.push(names);
     }
     let wanted = Some(description.default_function_name.as_ref()).filter(|name| !name.is_empty());
     let wanted = wanted.unwrap_or("main");
@@ -109,7 +117,10 @@ pub fn import(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Imp
         (None, [_]) => 0,
         (None, _) => return Err(invalid("the program", format!("a function `{wanted}`"), "none")),
     };
-    let metadata = metadata::from_file(description.metadata.as_ref());
+    let mut metadata = metadata::from_file(description.metadata.as_ref());
+    if let Some(Some(classes)) = classes.get(default_function) {
+        metadata.insert(CLASSES.to_owned(), classes.join("\n"));
+    }
     let program = Program {
         functions,
         default_function,

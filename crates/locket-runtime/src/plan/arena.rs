@@ -161,6 +161,7 @@ fn lifetimes(drafts: &Drafts, root: &[usize]) -> Vec<Life> {
         .enumerate()
         .map(|(index, buffer)| Life {
             name: buffer.name.clone(),
+            ty: buffer.ty.clone(),
             bytes: if root[index] == index { buffer.bytes } else { 0 },
             first: usize::MAX,
             last: 0,
@@ -308,6 +309,7 @@ mod tests {
                     let first = next(30);
                     Life {
                         name: n.to_string(),
+                        ty: locket_mil::Type::Unknown,
                         bytes: 1 + next(5000),
                         first,
                         last: first + next(8),

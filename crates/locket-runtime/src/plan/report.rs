@@ -1,11 +1,14 @@
 //! What lives when.
 
+use locket_mil::Type;
+
 use super::steps::Drafts;
 
 /// How long a buffer lives, in steps, both ends included.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
     pub(super) name: String,
+    pub(super) ty: Type,
     pub(super) bytes: usize,
     pub(super) first: usize,
     pub(super) last: usize,
@@ -16,6 +19,8 @@ pub(super) struct Life {
 pub struct LiveTensor {
     /// The value's name.
     pub name: String,
+    /// Its type.
+    pub ty: Type,
     /// Its bytes.
     pub bytes: usize,
 }
@@ -54,6 +59,7 @@ pub(super) fn memory(drafts: &Drafts, lives: &[Life]) -> MemoryReport {
         .filter(|life| alive(life, peak_step))
         .map(|life| LiveTensor {
             name: life.name.clone(),
+            ty: life.ty.clone(),
             bytes: life.bytes,
         })
         .collect();

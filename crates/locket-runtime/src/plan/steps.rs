@@ -13,6 +13,7 @@ pub(crate) const MAX_INPUTS: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct Buffer {
     pub(super) name: String,
+    pub(super) ty: Type,
     pub(super) bytes: usize,
 }
 
@@ -101,6 +102,7 @@ impl Maker<'_> {
         let value = self.function.value(id);
         self.drafts.buffers.push(Buffer {
             name: value.name.clone(),
+            ty: value.ty.clone(),
             bytes: value.ty.bytes(),
         });
         self.drafts.buffers.len() - 1

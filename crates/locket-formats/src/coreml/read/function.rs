@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use locket_mil::{Arg, Diagnostic, Function, Name, Operation, Severity, Target, Type, ValueId};
 use locket_ops::{Node, registry};
 
+use super::classifier::Classifier;
 use super::constant::{Constants, dimensions, dtype};
+use super::refusal::{Refusal, finding};
 use super::{IMAGE_INTERFACE, Interface, NOT_A_TENSOR, STATE, invalid};
 use crate::coreml::operators;
 use crate::coreml::schema::{
@@ -16,7 +18,7 @@ use crate::coreml::wire::Text;
 use crate::import::{ReadOptions, codes};
 use crate::{Format, FormatError};
 
-/// Reads the function called `name`.
+/// Reads the function called `name`; with the names of its classes, if it is a classifier.
 ///
 /// # Errors
 /// When the function contradicts itself.
@@ -27,7 +29,7 @@ pub(super) fn read(
     options: &ReadOptions,
     constants: &mut Constants<'_>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Function, FormatError> {
+) -> Result<(Function, Option<Vec<String>>), FormatError> {
     let opset = Target::from_opset(&file.opset).ok_or_else(|| unknown_opset(name, &file.opset))?;
     let block = file.blocks.get(&file.opset).ok_or_else(|| {
         invalid(
@@ -42,6 +44,7 @@ pub(super) fn read(
         constants,
         diagnostics,
         open_dimensions: false,
+        classifier: None,
     };
     for input in file.inputs.iter().chain(&block.inputs) {
         reader.input(input, interface.input(&input.name), options)?;
@@ -55,7 +58,15 @@ pub(super) fn read(
     for output in &block.outputs {
         reader.output(output, interface.output(output))?;
     }
-    Ok(reader.function)
+    let Reader {
+        mut function,
+        classifier,
+        ..
+    } = reader;
+    if let (Some(classifier), true) = (&classifier, function.outputs.is_empty()) {
+        function.add_output(classifier.probabilities, classifier.tensor);
+    }
+    Ok((function, classifier.map(|classifier| classifier.classes)))
 }
 
 fn unknown_opset(function: &str, opset: &str) -> FormatError {
@@ -67,12 +78,13 @@ fn unknown_opset(function: &str, opset: &str) -> FormatError {
     }
 }
 
-struct Reader<'f, 'c, 'p> {
+pub(super) struct Reader<'f, 'c, 'p> {
     function: Function,
     scope: BTreeMap<&'f str, ValueId>,
     constants: &'c mut Constants<'p>,
     diagnostics: &'c mut Vec<Diagnostic>,
     open_dimensions: bool,
+    classifier: Option<Classifier<'f>>,
 }
 
 impl<'f> Reader<'f, '_, '_> {
@@ -93,7 +105,18 @@ impl<'f> Reader<'f, '_, '_> {
         Ok(id)
     }
 
-    fn find(&self, name: &str, place: &str) -> Result<ValueId, FormatError> {
+    /// Whether a value of this name was defined.
+    pub(super) fn is_defined(&self, name: &str) -> bool {
+        self.scope.contains_key(name)
+    }
+
+    /// Adds a finding.
+    pub(super) fn note(&mut self, finding: Diagnostic) {
+        self.diagnostics.push(finding);
+    }
+
+    /// The value called `name`.
+    pub(super) fn find(&self, name: &str, place: &str) -> Result<ValueId, FormatError> {
         let id = self.scope.get(name).copied();
         id.ok_or_else(|| invalid(place, "a value that is defined before it", format!("`{name}`")))
     }
@@ -110,20 +133,17 @@ impl<'f> Reader<'f, '_, '_> {
                 self.input_type(&input.name, tensor, described, options, &place)?
             }
             Some(ValueType::State(_)) => {
-                self.report(
-                    STATE,
-                    &input.name,
-                    "the input is a state, kept between predictions",
-                )
-                .why("states are not executed yet")
-                .help("export the model with the state as an ordinary input and output")
-                .add();
+                let message = "the input is a state, kept between predictions".to_owned();
+                let finding = finding(STATE, &input.name, message)
+                    .why("states are not executed yet")
+                    .help("export the model with the state as an ordinary input and output");
+                self.note(finding);
                 Type::Unknown
             }
             Some(_) => {
-                self.report(NOT_A_TENSOR, &input.name, "the input is not a tensor")
-                    .help("export the model with tensors at its interface")
-                    .add();
+                let finding = finding(NOT_A_TENSOR, &input.name, "the input is not a tensor".to_owned())
+                    .help("export the model with tensors at its interface");
+                self.note(finding);
                 Type::Unknown
             }
             None => return Err(invalid(place, "a type", "none")),
@@ -168,14 +188,11 @@ impl<'f> Reader<'f, '_, '_> {
             (None, _) => None,
         };
         let Some(bound) = given.and_then(|shape| bind(tensor, &shape)) else {
-            self.report(
-                codes::OPEN_DIMENSION,
-                name,
-                "the shape of the input is open, and nothing says which to take",
-            )
-            .why("memory and time can be bounded only for a known shape")
-            .help("give the shape of the input")
-            .add();
+            let message = "the shape of the input is open, and nothing says which to take".to_owned();
+            let finding = finding(codes::OPEN_DIMENSION, name, message)
+                .why("memory and time can be bounded only for a known shape")
+                .help("give the shape of the input");
+            self.note(finding);
             return Ok(Type::Unknown);
         };
         self.tensor_type(&bound, place)
@@ -196,7 +213,7 @@ impl<'f> Reader<'f, '_, '_> {
         let message = "the interface is an image; here it is a tensor of its pixel values, channels first";
         let finding = Diagnostic::new(IMAGE_INTERFACE, Severity::Note, name, message)
             .help("scale and bias of the pixels are operations of the program: pass values from 0 to 255");
-        self.diagnostics.push(finding);
+        self.note(finding);
     }
 
     fn output(&mut self, name: &str, described: Option<&FeatureKind>) -> Result<(), FormatError> {
@@ -204,7 +221,11 @@ impl<'f> Reader<'f, '_, '_> {
         if self.function.outputs.iter().any(|output| output.name == name) {
             return Err(invalid(place, "each output once", "it twice"));
         }
-        let id = self.find(name, &place)?;
+        let id = match &self.classifier {
+            Some(classifier) if name == classifier.label => return Ok(()),
+            Some(classifier) if name == classifier.probabilities => classifier.tensor,
+            _ => self.find(name, &place)?,
+        };
         if let Some(FeatureKind::Image(_)) = described {
             self.note_image(name);
         }
@@ -217,6 +238,13 @@ impl<'f> Reader<'f, '_, '_> {
         let place = format!("operation {name} ({})", operation.kind);
         if operation.kind == "const" {
             return self.constant(operation, &name, &place);
+        }
+        if operation.kind == "classify"
+            && self.classifier.is_none()
+            && let Some(classifier) = self.classifier(operation, &name, &place)?
+        {
+            self.classifier = Some(classifier);
+            return Ok(());
         }
         let mut refusal = self.refusal(operation);
         let mut inputs = Vec::new();
@@ -253,7 +281,12 @@ impl<'f> Reader<'f, '_, '_> {
                 .iter()
                 .zip(&types)
                 .find(|(_, ty)| **ty == Type::Unknown);
-            refusal = open.map(|(output, _)| Refusal::Output(output.name.clone().into_owned()));
+            let refused = if self.open_dimensions {
+                Refusal::OpenOutput
+            } else {
+                Refusal::Output
+            };
+            refusal = open.map(|(output, _)| refused(output.name.clone().into_owned()));
         }
         let kind = match &refusal {
             None => operation.kind.as_ref().to_owned(),
@@ -273,7 +306,7 @@ impl<'f> Reader<'f, '_, '_> {
             origin: vec![name.clone()],
         });
         if let Some(refusal) = refusal {
-            self.report_refusal(&refusal, operation, &name);
+            self.note(refusal.finding(&operation.kind, &name));
         }
         Ok(())
     }
@@ -317,11 +350,8 @@ impl<'f> Reader<'f, '_, '_> {
             outputs: vec![id],
             origin: vec![name.to_owned()],
         });
-        self.report_refusal(
-            &Refusal::Output(output.name.clone().into_owned()),
-            operation,
-            name,
-        );
+        let refusal = Refusal::Output(output.name.clone().into_owned());
+        self.note(refusal.finding(&operation.kind, name));
         Ok(())
     }
 
@@ -429,102 +459,6 @@ impl<'f> Reader<'f, '_, '_> {
             .chain(operation.attributes.keys().filter(|key| *key != "name"));
         let unknown = bound.find(|param| known.param(param).is_none())?;
         Some(Refusal::Param(unknown.clone().into_owned()))
-    }
-
-    fn report<'r>(&'r mut self, code: &'static str, node: &str, message: &str) -> Report<'r> {
-        let finding = Diagnostic::new(code, Severity::Error, node, message);
-        Report {
-            diagnostics: self.diagnostics,
-            finding,
-        }
-    }
-
-    fn report_refusal(&mut self, refusal: &Refusal, operation: &schema::Operation<'_>, name: &str) {
-        let kind = operation.kind.as_ref();
-        let open = self.open_dimensions;
-        match refusal {
-            Refusal::ControlFlow => self
-                .report(codes::CONTROL_FLOW, name, &format!("{kind} has nested blocks"))
-                .why("control flow is not executed yet, and its cost is not bounded by the program alone")
-                .help("export the model with loops unrolled and branches resolved"),
-            Refusal::State => self
-                .report(STATE, name, &format!("{kind} keeps a state between predictions"))
-                .why("states are not executed yet")
-                .help("export the model with the state as an ordinary input and output"),
-            Refusal::Unknown => self
-                .report(
-                    codes::UNKNOWN_OPERATOR,
-                    name,
-                    &format!("operator {kind} is not part of MIL"),
-                )
-                .why("it is a custom layer, or newer than iOS 26")
-                .help("express it with operators of MIL before exporting"),
-            Refusal::Param(param) => self
-                .report(
-                    codes::UNSUPPORTED_FORM,
-                    name,
-                    &format!("{kind} has no parameter {param}"),
-                )
-                .why("the file was written for a newer or a different operator")
-                .help("convert the original model again for iOS 26 or earlier"),
-            Refusal::Argument(param) => self
-                .report(
-                    NOT_A_TENSOR,
-                    name,
-                    &format!("parameter {param} of {kind} is not a tensor"),
-                )
-                .why("lists and dictionaries are not executed yet")
-                .help("export the model without its class labels, and look them up outside"),
-            Refusal::Output(output) if open => self
-                .report(
-                    codes::OPEN_DIMENSION,
-                    name,
-                    &format!("the shape of {output} is open in the file"),
-                )
-                .why("memory and time can be bounded only for a known shape")
-                .help("convert the original model again with fixed input shapes"),
-            Refusal::Output(output) => self
-                .report(
-                    codes::FOREIGN_TYPE,
-                    name,
-                    &format!("{output} has a type that programs do not have, or an open shape"),
-                )
-                .why("only tensors of known shape are executed")
-                .help("convert the original model again with fixed shapes and tensors as outputs"),
-        }
-        .add();
-    }
-}
-
-/// Why an operation becomes a foreign one.
-enum Refusal {
-    ControlFlow,
-    State,
-    Unknown,
-    Param(String),
-    Argument(String),
-    Output(String),
-}
-
-/// A finding that is being worded.
-struct Report<'r> {
-    diagnostics: &'r mut Vec<Diagnostic>,
-    finding: Diagnostic,
-}
-
-impl Report<'_> {
-    fn why(mut self, why: &str) -> Self {
-        self.finding = self.finding.why(why);
-        self
-    }
-
-    fn help(mut self, help: &str) -> Self {
-        self.finding = self.finding.help(help);
-        self
-    }
-
-    fn add(self) {
-        self.diagnostics.push(self.finding);
     }
 }
 

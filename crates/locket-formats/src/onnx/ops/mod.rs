@@ -16,6 +16,7 @@ mod quantization;
 mod reduction;
 mod reshape;
 mod resize;
+mod sampling;
 mod scatter;
 mod slice;
 mod softmax;

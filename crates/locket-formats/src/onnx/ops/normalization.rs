@@ -111,12 +111,6 @@ fn affine(
 
 /// Lowers normalisation over the last axes.
 pub(super) fn layer(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
-    if node.has_output(1) || node.has_output(2) {
-        return Err(Refusal::form(
-            "mean and deviation as further results",
-            "use the first result only",
-        ));
-    }
     let x = node.input(0)?;
     let (dtype, shape) = (builder.float_dtype(x)?, builder.shape(x)?);
     let first = axis_of(node, node.int_or("axis", -1)?, shape.len())?;
@@ -124,6 +118,9 @@ pub(super) fn layer(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     let normalized = shape.get(first..).unwrap_or_default();
     let epsilon = node.float_or("epsilon", EPSILON)?;
     let (scale, bias) = (node.input(1)?, node.optional(2));
+    if node.has_output(1) || node.has_output(2) {
+        return written_out(builder, node, &axes, epsilon);
+    }
     let exact = |var: Var| {
         builder
             .real_tensor(var)
@@ -144,6 +141,48 @@ pub(super) fn layer(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     let op = op.float("epsilon", epsilon, dtype);
     let plain = builder.push(op, &node.inner("normalized"), dtype, &shape)?;
     Ok(vec![affine(builder, node, plain, Some(scale), bias)?])
+}
+
+/// Normalisation over the last axes, step by step: gives the mean and the inverse deviation as well.
+fn written_out(builder: &mut Builder<'_>, node: &Node<'_>, axes: &[usize], epsilon: f32) -> Lowered {
+    let x = node.input(0)?;
+    let (dtype, shape) = (builder.float_dtype(x)?, builder.shape(x)?);
+    let reduced: Vec<usize> = shape
+        .iter()
+        .enumerate()
+        .map(|(axis, &dim)| if axes.contains(&axis) { 1 } else { dim })
+        .collect();
+    let op = Op::new("reduce_mean")
+        .var("x", x)
+        .ints("axes", axes)
+        .flag("keep_dims", true);
+    let mean = builder.push(op, &node.output(1), dtype, &reduced)?;
+    let centred = arithmetic::binary(builder, node, "sub", x, mean, &node.inner("centred"))?;
+    let square = builder.push(
+        Op::new("square").var("x", centred),
+        &node.inner("square"),
+        dtype,
+        &shape,
+    )?;
+    let op = Op::new("reduce_mean")
+        .var("x", square)
+        .ints("axes", axes)
+        .flag("keep_dims", true);
+    let variance = builder.push(op, &node.inner("variance"), dtype, &reduced)?;
+    let op = Op::new("rsqrt")
+        .var("x", variance)
+        .float("epsilon", epsilon, dtype);
+    let deviation = builder.push(op, &node.output(2), dtype, &reduced)?;
+    let plain = arithmetic::binary(
+        builder,
+        node,
+        "mul",
+        centred,
+        deviation,
+        &node.inner("normalized"),
+    )?;
+    let y = affine(builder, node, plain, Some(node.input(1)?), node.optional(2))?;
+    Ok(vec![y, mean, deviation])
 }
 
 /// Lowers `x / sqrt(mean(x^2) + epsilon) * scale` over the last axes.

@@ -146,6 +146,16 @@ fn with_axis(op: Op, axis: Option<usize>) -> Op {
 pub(super) fn dequantize(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     let (x, scale, zero_point) = (node.input(0)?, node.input(1)?, node.optional(2));
     let axis = stated_axis(node)?;
+    let wanted = i32::try_from(node.int_or("output_dtype", 0)?)
+        .ok()
+        .filter(|&code| code != 0);
+    let found = builder.dtype(scale)?;
+    if wanted.is_some_and(|code| tensor::dtype(code) != Some(found)) {
+        return Err(Refusal::form(
+            "a result of another type than the scale",
+            "cast the scale to the type of the result",
+        ));
+    }
     Ok(vec![to_real(
         builder,
         node,

@@ -1,39 +1,26 @@
-//! Resizing of the last two axes.
+//! Resizing. MIL's own operators where they sample the same positions; else the nearest elements are gathered, and
+//! interpolation is a product with a matrix of weights, axis by axis.
 
 use locket_tensor::Tensor;
 
+use super::sampling::{Axis, Coordinates, Filter, Interpolation, Rounding, real, whole};
 use super::{Lowered, constant_ints};
 use crate::import::{Builder, Op, Refusal, Var};
 use crate::onnx::node::Node;
 
-/// Where a result element lies in the operand, along one axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Coordinates {
-    HalfPixel,
-    HalfPixelSymmetric,
-    PytorchHalfPixel,
-    AlignCorners,
-    Asymmetric,
+/// The new sizes, or how much each axis grows.
+enum Sizes {
+    Scales(Vec<f32>),
+    Sizes(Vec<i64>),
 }
 
-/// How a position between two elements is rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rounding {
-    PreferFloor,
-    PreferCeil,
-    Floor,
-    Ceil,
-}
-
-/// Longest axis whose elements are picked one by one: beyond any picture, and bounded work for a hostile file.
-const MAX_PICKS: usize = 1 << 16;
-
-/// One axis that is resized.
-#[derive(Debug, Clone, Copy)]
-struct Axis {
-    input: usize,
-    output: usize,
-    scale: f64,
+/// What a node asks for.
+struct Request {
+    axes: Vec<Axis>,
+    coordinates: Coordinates,
+    rounding: Rounding,
+    /// Absent for the nearest element.
+    interpolation: Option<Interpolation>,
 }
 
 /// Lowers `Upsample`, the older form with scales only: positions are `i / scale`, rounded down.
@@ -42,18 +29,18 @@ pub(super) fn upsample(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
         Some(scales) => scales,
         None => constant_floats(builder, node, 1)?,
     };
+    let (coordinates, rounding) = (Coordinates::Asymmetric, Rounding::Floor);
+    let axes = axes(builder, node, &Sizes::Scales(scales))?;
     resized(
         builder,
         node,
-        &Sizes::Scales(scales),
-        Coordinates::Asymmetric,
-        Rounding::Floor,
+        &Request {
+            axes,
+            coordinates,
+            rounding,
+            interpolation: interpolation(node)?,
+        },
     )
-}
-
-enum Sizes {
-    Scales(Vec<f32>),
-    Sizes(Vec<i64>),
 }
 
 /// Lowers `Resize`.
@@ -64,9 +51,6 @@ pub(super) fn resize(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
         Some(_) => Sizes::Sizes(constant_ints(builder, node, sizes_at, "the new size")?),
         None => Sizes::Scales(constant_floats(builder, node, scales_at)?),
     };
-    if node.flag("antialias", false)? {
-        return Err(Refusal::form("resizing with antialiasing", "use antialias = 0"));
-    }
     if node.text_or("keep_aspect_ratio_policy", "stretch")? != "stretch" {
         return Err(Refusal::form(
             "a size that keeps the aspect ratio",
@@ -98,79 +82,50 @@ pub(super) fn resize(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
         "ceil" => Rounding::Ceil,
         other => return Err(node.broken("a known nearest_mode", other)),
     };
-    resized(builder, node, &sizes, coordinates, rounding)
+    let axes = axes(builder, node, &sizes)?;
+    resized(
+        builder,
+        node,
+        &Request {
+            axes,
+            coordinates,
+            rounding,
+            interpolation: interpolation(node)?,
+        },
+    )
 }
 
 fn constant_floats(builder: &Builder<'_>, node: &Node<'_>, index: usize) -> Result<Vec<f32>, Refusal> {
     let var = node.input(index)?;
     let Some(tensor) = builder.tensor(var) else {
-        return Err(super::computed_operand(builder, var, "the scales"));
+        return Err(super::computed_operand(builder, var, "the scale"));
     };
     tensor
         .to_f32()
         .ok_or_else(|| node.broken("numbers as scales", tensor.dtype()))
 }
 
-fn resized(
-    builder: &mut Builder<'_>,
-    node: &Node<'_>,
-    sizes: &Sizes,
-    coordinates: Coordinates,
-    rounding: Rounding,
-) -> Lowered {
-    let x = node.input(0)?;
-    let (dtype, shape) = (builder.float_dtype(x)?, builder.shape(x)?);
-    let axes = axes(node, &shape, sizes)?;
-    let linear = match node.text_or("mode", "nearest")?.as_str() {
-        "nearest" => false,
-        "linear" | "bilinear" => true,
-        other => {
-            return Err(Refusal::form(
-                format!("interpolation {other}"),
-                "use nearest or linear",
-            ));
-        }
+fn interpolation(node: &Node<'_>) -> Result<Option<Interpolation>, Refusal> {
+    let filter = match node.text_or("mode", "nearest")?.as_str() {
+        "nearest" => return Ok(None),
+        "linear" | "bilinear" => Filter::Linear,
+        "cubic" => Filter::Cubic(f64::from(node.float_or("cubic_coeff_a", -0.75)?)),
+        other => return Err(node.broken("nearest, linear or cubic as mode", other)),
     };
-    let result: Vec<usize> = axes.iter().map(|axis| axis.output).collect();
-    let changed = axes.iter().position(|axis| !is_plain(*axis));
-    let Some(changed) = changed else {
-        return Ok(vec![x]);
-    };
-    let spatial = changed >= shape.len().saturating_sub(2) && shape.len() >= 3;
-    if let (true, [.., height, width]) = (spatial, axes.as_slice()) {
-        let op = if linear {
-            linear_op(*height, *width, coordinates)
-        } else {
-            let direct = [height, width]
-                .iter()
-                .all(|axis| is_direct(**axis, coordinates, rounding));
-            direct.then(|| nearest_op(*height, *width))
-        };
-        if let Some(op) = op {
-            return Ok(vec![builder.push(
-                op.var("x", x),
-                &node.output(0),
-                dtype,
-                &result,
-            )?]);
-        }
-    }
-    if linear {
-        return Err(Refusal::form(
-            "linear interpolation with these coordinates or on these axes",
-            "use half_pixel, align_corners or asymmetric coordinates on the last two axes",
-        ));
-    }
-    picked(builder, node, x, &axes, coordinates, rounding)
-}
-
-/// True if the axis stays as it is.
-fn is_plain(axis: Axis) -> bool {
-    axis.input == axis.output && (axis.scale - 1.0).abs() < 1e-9
+    let (antialias, exclude_outside) = (
+        node.flag("antialias", false)?,
+        node.flag("exclude_outside", false)?,
+    );
+    Ok(Some(Interpolation {
+        filter,
+        antialias,
+        exclude_outside,
+    }))
 }
 
 /// The axes with their sizes and scales, whichever the node gives.
-fn axes(node: &Node<'_>, shape: &[usize], sizes: &Sizes) -> Result<Vec<Axis>, Refusal> {
+fn axes(builder: &Builder<'_>, node: &Node<'_>, sizes: &Sizes) -> Result<Vec<Axis>, Refusal> {
+    let shape = builder.shape(node.input(0)?)?;
     let chosen = match node.ints("axes")? {
         Some(axes) => axes
             .iter()
@@ -222,25 +177,48 @@ fn sized(axis: Axis, size: Option<i64>) -> Option<(usize, f64)> {
     Some((output, f64::from(to) / f64::from(from)))
 }
 
-/// A number without fraction as a size.
-fn whole(value: f64) -> Option<usize> {
-    #[expect(clippy::as_conversions, reason = "the range is checked")]
-    let size = (value >= 0.0 && value <= f64::from(u32::MAX)).then_some(value as usize);
-    size
+fn resized(builder: &mut Builder<'_>, node: &Node<'_>, request: &Request) -> Lowered {
+    let x = node.input(0)?;
+    let (dtype, shape) = (builder.float_dtype(x)?, builder.shape(x)?);
+    let result: Vec<usize> = request.axes.iter().map(|axis| axis.output).collect();
+    let Some(changed) = request.axes.iter().position(|axis| !axis.is_plain()) else {
+        return Ok(vec![x]);
+    };
+    let spatial = changed >= shape.len().saturating_sub(2) && shape.len() >= 3;
+    if let (true, [.., height, width]) = (spatial, request.axes.as_slice())
+        && let Some(op) = direct_op(*height, *width, request)
+    {
+        return Ok(vec![builder.push(
+            op.var("x", x),
+            &node.output(0),
+            dtype,
+            &result,
+        )?]);
+    }
+    axis_by_axis(builder, node, x, request)
 }
 
-fn real(value: usize) -> f64 {
-    u32::try_from(value).map_or(f64::from(u32::MAX), f64::from)
-}
-
-/// MIL's operator for linear interpolation; `None` where it samples other positions than ONNX.
-fn linear_op(height: Axis, width: Axis, coordinates: Coordinates) -> Option<Op> {
+/// MIL's operator for the last two axes; `None` where it samples other positions than ONNX.
+fn direct_op(height: Axis, width: Axis, request: &Request) -> Option<Op> {
+    let Some(interpolation) = request.interpolation else {
+        let direct = [height, width]
+            .iter()
+            .all(|axis| is_direct(*axis, request.coordinates, request.rounding));
+        let op = Op::new("resize_nearest_neighbor");
+        return direct.then(|| {
+            op.int("target_size_height", height.output)
+                .int("target_size_width", width.output)
+        });
+    };
+    if interpolation.filter != Filter::Linear || interpolation.exclude_outside || interpolation.antialias {
+        return None;
+    }
     let whole_scale = |axis: Axis| (axis.scale * real(axis.input) - real(axis.output)).abs() < 1e-4;
-    if coordinates != Coordinates::AlignCorners && !(whole_scale(height) && whole_scale(width)) {
+    if request.coordinates != Coordinates::AlignCorners && !(whole_scale(height) && whole_scale(width)) {
         return None;
     }
     let single = height.output == 1 || width.output == 1;
-    let mode = match coordinates {
+    let mode = match request.coordinates {
         // ONNX puts a single result at position 0, as the strict form does.
         Coordinates::AlignCorners => "STRICT_ALIGN_CORNERS",
         Coordinates::PytorchHalfPixel if single => return None,
@@ -249,24 +227,16 @@ fn linear_op(height: Axis, width: Axis, coordinates: Coordinates) -> Option<Op> 
         }
         Coordinates::Asymmetric => "DEFAULT",
     };
-    Some(
-        Op::new("resize_bilinear")
-            .int("target_size_height", height.output)
-            .int("target_size_width", width.output)
-            .text("sampling_mode", mode),
-    )
-}
-
-/// MIL's operator for the nearest element, which takes `floor(i * input / output)`.
-fn nearest_op(height: Axis, width: Axis) -> Op {
-    Op::new("resize_nearest_neighbor")
+    let op = Op::new("resize_bilinear");
+    let op = op
         .int("target_size_height", height.output)
-        .int("target_size_width", width.output)
+        .int("target_size_width", width.output);
+    Some(op.text("sampling_mode", mode))
 }
 
-/// True if ONNX picks the elements that [`nearest_op`] picks.
+/// True if ONNX picks the elements that MIL picks, which are those at `floor(i * input / output)`.
 fn is_direct(axis: Axis, coordinates: Coordinates, rounding: Rounding) -> bool {
-    let picked = positions(axis, coordinates, rounding);
+    let picked = axis.nearest(coordinates, rounding);
     let direct = |index: usize| {
         index
             .checked_mul(axis.input)
@@ -280,136 +250,130 @@ fn is_direct(axis: Axis, coordinates: Coordinates, rounding: Rounding) -> bool {
     })
 }
 
-/// The element that each result element takes, along one axis.
-fn positions(axis: Axis, coordinates: Coordinates, rounding: Rounding) -> Option<Vec<usize>> {
-    let (input, output) = (real(axis.input), real(axis.output));
-    let last = axis.input.checked_sub(1).filter(|_| axis.output <= MAX_PICKS)?;
-    let position = |index: usize| {
-        let index = real(index);
-        let at = match coordinates {
-            Coordinates::PytorchHalfPixel if axis.output <= 1 => 0.0,
-            Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => (index + 0.5) / axis.scale - 0.5,
-            Coordinates::HalfPixelSymmetric => {
-                // The result may be shorter than the scale says; the rest is cut off at both ends alike.
-                let adjustment = output / (axis.scale * input);
-                let centre = input / 2.0;
-                centre * (1.0 - adjustment) + (index + 0.5) / axis.scale - 0.5
-            }
-            Coordinates::AlignCorners if axis.output <= 1 => 0.0,
-            Coordinates::AlignCorners => index * (input - 1.0) / (output - 1.0),
-            Coordinates::Asymmetric => index / axis.scale,
-        };
-        let rounded = match rounding {
-            Rounding::PreferFloor => (at - 0.5).ceil(),
-            Rounding::PreferCeil => (at + 0.5).floor(),
-            Rounding::Floor => at.floor(),
-            Rounding::Ceil => at.ceil(),
-        };
-        whole(rounded.max(0.0)).map(|position| position.min(last))
-    };
-    (0..axis.output).map(position).collect()
-}
-
-/// Picks the nearest elements axis by axis, wherever they are.
-fn picked(
-    builder: &mut Builder<'_>,
-    node: &Node<'_>,
-    x: Var,
-    axes: &[Axis],
-    coordinates: Coordinates,
-    rounding: Rounding,
-) -> Lowered {
-    let dtype = builder.float_dtype(x)?;
-    let mut shape = builder.shape(x)?;
-    let mut result = x;
-    let changed: Vec<usize> = axes
+fn axis_by_axis(builder: &mut Builder<'_>, node: &Node<'_>, x: Var, request: &Request) -> Lowered {
+    let plain = request
+        .axes
         .iter()
         .enumerate()
-        .filter(|(_, axis)| !is_plain(**axis))
-        .map(|(index, _)| index)
-        .collect();
-    for (done, &index) in changed.iter().enumerate() {
-        let Some((&axis, dim)) = axes.get(index).zip(shape.get_mut(index)) else {
-            continue;
-        };
-        let picks = positions(axis, coordinates, rounding);
-        let picks: Option<Vec<i32>> =
-            picks.and_then(|picks| picks.into_iter().map(|pick| i32::try_from(pick).ok()).collect());
-        let picks = picks.ok_or_else(|| {
-            Refusal::form(
-                format!("an axis of {} elements", axis.output),
-                "resize to a smaller size",
-            )
-        })?;
-        *dim = axis.output;
+        .filter(|(_, axis)| !axis.is_plain());
+    let changed: Vec<(usize, Axis)> = plain.map(|(index, axis)| (index, *axis)).collect();
+    let mut result = x;
+    for (done, &(index, axis)) in changed.iter().enumerate() {
         let last = done.saturating_add(1) == changed.len();
         let name = if last {
             node.output(0)
         } else {
             node.inner(&format!("axis_{index}"))
         };
-        let op = Op::new("gather")
-            .var("x", result)
-            .literal("indices", Tensor::vector(&picks))
-            .int("axis", index);
-        result = builder.push(op, &name, dtype, &shape)?;
+        result = match request.interpolation {
+            None => picked(builder, result, index, axis, request, &name)?,
+            Some(interpolation) => {
+                let weights = axis
+                    .weights(request.coordinates, interpolation)
+                    .ok_or_else(|| too_long(axis))?;
+                weighted(builder, node, result, (index, axis), &weights, &name)?
+            }
+        };
     }
     Ok(vec![result])
 }
 
+fn too_long(axis: Axis) -> Refusal {
+    Refusal::form(
+        format!("an axis from {} to {} elements", axis.input, axis.output),
+        "resize to a smaller size",
+    )
+}
+
+/// The nearest elements along one axis.
+fn picked(
+    builder: &mut Builder<'_>,
+    x: Var,
+    index: usize,
+    axis: Axis,
+    request: &Request,
+    name: &str,
+) -> Result<Var, Refusal> {
+    let (dtype, mut shape) = (builder.float_dtype(x)?, builder.shape(x)?);
+    let picks = axis.nearest(request.coordinates, request.rounding);
+    let picks: Option<Vec<i32>> =
+        picks.and_then(|picks| picks.into_iter().map(|pick| i32::try_from(pick).ok()).collect());
+    let picks = picks.ok_or_else(|| too_long(axis))?;
+    shape
+        .iter_mut()
+        .skip(index)
+        .take(1)
+        .for_each(|dim| *dim = axis.output);
+    let op = Op::new("gather")
+        .var("x", x)
+        .literal("indices", Tensor::vector(&picks))
+        .int("axis", index);
+    builder.push(op, name, dtype, &shape)
+}
+
+/// A product with a matrix of weights along one axis, which is brought to the end for it.
+fn weighted(
+    builder: &mut Builder<'_>,
+    node: &Node<'_>,
+    x: Var,
+    (index, axis): (usize, Axis),
+    weights: &[f32],
+    name: &str,
+) -> Result<Var, Refusal> {
+    let (dtype, shape) = (builder.float_dtype(x)?, builder.shape(x)?);
+    let matrix = crate::import::views::floats(dtype, &[axis.output, axis.input], weights);
+    let matrix = matrix.ok_or_else(|| node.broken("weights", "others"))?;
+    if shape.len() < 2 {
+        return Err(Refusal::form("resizing of a vector", "add an axis before it"));
+    }
+    let last = shape.len().saturating_sub(1);
+    let swapped: Vec<usize> = (0..shape.len())
+        .map(|at| {
+            if at == index {
+                last
+            } else if at == last {
+                index
+            } else {
+                at
+            }
+        })
+        .collect();
+    let moved = |shape: &[usize]| {
+        swapped
+            .iter()
+            .filter_map(|&at| shape.get(at).copied())
+            .collect::<Vec<usize>>()
+    };
+    let mut result = shape.clone();
+    result
+        .iter_mut()
+        .skip(index)
+        .take(1)
+        .for_each(|dim| *dim = axis.output);
+    let product = |x: Var| {
+        Op::new("matmul")
+            .var("x", x)
+            .literal("y", matrix)
+            .flag("transpose_x", false)
+            .flag("transpose_y", true)
+    };
+    if index == last {
+        return builder.push(product(x), name, dtype, &result);
+    }
+    let op = Op::new("transpose").var("x", x).ints("perm", &swapped);
+    let x = builder.push(op, &format!("{name}_swapped"), dtype, &moved(&shape))?;
+    let x = builder.push(product(x), &format!("{name}_product"), dtype, &moved(&result))?;
+    builder.push(
+        Op::new("transpose").var("x", x).ints("perm", &swapped),
+        name,
+        dtype,
+        &result,
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Axis, Coordinates, Rounding, is_direct, positions};
-
-    #[test]
-    fn positions_follow_the_formulas() {
-        let axis = |input, output, scale| Axis { input, output, scale };
-        let cases = [
-            (
-                axis(2, 4, 2.0),
-                Coordinates::HalfPixel,
-                Rounding::PreferFloor,
-                vec![0, 0, 1, 1],
-            ),
-            (
-                axis(2, 4, 2.0),
-                Coordinates::Asymmetric,
-                Rounding::Floor,
-                vec![0, 0, 1, 1],
-            ),
-            (
-                axis(4, 2, 0.5),
-                Coordinates::HalfPixel,
-                Rounding::PreferFloor,
-                vec![0, 2],
-            ),
-            (
-                axis(4, 2, 0.5),
-                Coordinates::HalfPixel,
-                Rounding::PreferCeil,
-                vec![1, 3],
-            ),
-            (
-                axis(4, 3, 0.75),
-                Coordinates::AlignCorners,
-                Rounding::PreferFloor,
-                vec![0, 1, 3],
-            ),
-            (
-                axis(3, 1, 0.4),
-                Coordinates::PytorchHalfPixel,
-                Rounding::PreferFloor,
-                vec![0],
-            ),
-        ];
-        for (axis, coordinates, rounding, expected) in cases {
-            assert_eq!(
-                positions(axis, coordinates, rounding),
-                Some(expected),
-                "{axis:?} {coordinates:?}"
-            );
-        }
-    }
+    use super::{Axis, Coordinates, Rounding, is_direct};
 
     #[test]
     fn whole_upscaling_is_direct() {

@@ -118,9 +118,17 @@ pub(super) fn elements(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
 /// Lowers `OneHot`: a comparison of the positions with `0, 1, ...` along a new axis, then a choice of two values.
 pub(super) fn one_hot(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     let (indices, values) = (node.input(0)?, node.input(2)?);
-    let depth = match super::constant_ints(builder, node, 1, "the depth")?.as_slice() {
-        [depth] => *depth,
-        other => return Err(node.broken("one depth", other.len())),
+    let given = node.input(1)?;
+    let Some(depth) = builder.tensor(given) else {
+        return Err(super::computed_operand(builder, given, "the depth"));
+    };
+    // The depth may be given as any kind of number.
+    let depth = super::cast::converted(depth, DType::Int64)
+        .as_ref()
+        .and_then(Tensor::to_i64);
+    let depth = match depth.as_deref() {
+        Some(&[depth]) => depth,
+        other => return Err(node.broken("one depth", format!("{other:?}"))),
     };
     let size = i32::try_from(depth)
         .ok()

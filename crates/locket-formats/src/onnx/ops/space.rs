@@ -1,5 +1,6 @@
 //! Rearrangements of channels and space, and triangles of matrices.
 
+use locket_mil::Target;
 use locket_tensor::{DType, Tensor};
 
 use super::{Lowered, constant_ints};
@@ -51,7 +52,7 @@ pub(super) fn depth_to_space(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowe
     )?])
 }
 
-/// Lowers `SpaceToDepth`.
+/// Lowers `SpaceToDepth`, in the same two orders as `DepthToSpace`.
 pub(super) fn space_to_depth(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowered {
     let x = node.input(0)?;
     let (dtype, shape, size) = (builder.float_dtype(x)?, builder.shape(x)?, block(node)?);
@@ -74,7 +75,14 @@ pub(super) fn space_to_depth(builder: &mut Builder<'_>, node: &Node<'_>) -> Lowe
         height.checked_div(size).unwrap_or(0),
         width.checked_div(size).unwrap_or(0),
     ];
-    let op = Op::new("space_to_depth").var("x", x).int("block_size", size);
+    let op = match node.text_or("mode", "DCR")?.as_str() {
+        "DCR" => Op::new("space_to_depth").var("x", x).int("block_size", size),
+        "CRD" => Op::new("pixel_unshuffle")
+            .since(Target::Ios16)
+            .var("x", x)
+            .int("downscale_factor", size),
+        other => return Err(node.broken("DCR or CRD as mode", other)),
+    };
     Ok(vec![builder.push(op, &node.output(0), dtype, &result)?])
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use locket_formats::coreml::schema::{self, Dimension, ModelKind, ValueType};
+use locket_formats::coreml::wire::{self, Context};
 use locket_formats::coreml::{self, WriteOptions};
 use locket_formats::limits::Limits;
 use locket_formats::onnx::ReadOptions;
@@ -109,6 +111,32 @@ fn mutated(bytes: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     bytes
 }
 
+/// The model file with the first dimension of every tensor but the constants left open.
+fn opened(bytes: &[u8]) -> Vec<u8> {
+    let mut model: schema::Model<'_> = wire::decode(bytes, 0, &mut Context::new(&Limits::small())).unwrap();
+    let Some(ModelKind::MlProgram(program)) = &mut model.kind else {
+        panic!("not a program")
+    };
+    for function in program.functions.values_mut() {
+        let operations = function
+            .blocks
+            .values_mut()
+            .flat_map(|block| &mut block.operations);
+        let computed = operations
+            .filter(|operation| operation.kind != "const" && !operation.kind.starts_with("constexpr_"));
+        let values = function
+            .inputs
+            .iter_mut()
+            .chain(computed.flat_map(|operation| &mut operation.outputs));
+        for value in values {
+            if let Some(ValueType::Tensor(tensor)) = &mut value.value_type {
+                tensor.dimensions[0] = Dimension::Unknown { variadic: false };
+            }
+        }
+    }
+    wire::encode(&model)
+}
+
 fn hammer(victim: &Victim, file: &str, times: u64) -> usize {
     let bytes = victim.bytes(file);
     let broken = |seed| mutated(&bytes, &mut Numbers(seed));
@@ -137,6 +165,17 @@ fn broken_weight_files_never_panic() {
 #[test]
 fn broken_manifests_never_panic() {
     hammer(&Victim::new(IOS16, Target::Ios16), "Manifest.json", 500);
+}
+
+#[test]
+fn open_shapes_are_inferred_and_broken_ones_never_panic() {
+    let victim = Victim::new(IOS18, Target::Ios18);
+    let closed = coreml::read(&victim.package, &Limits::small()).unwrap();
+    put(&victim.package.join(MODEL), &opened(&victim.bytes(MODEL)));
+    let open = coreml::read(&victim.package, &Limits::small()).unwrap();
+    assert_eq!(open, closed);
+    let read = hammer(&victim, MODEL, 1000);
+    assert!((20..900).contains(&read), "{read} of 1000 were read");
 }
 
 #[test]
