@@ -1,6 +1,7 @@
-//! Checks and chores of this repository: `cargo xtask tidy`.
+//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask conformance`.
 #![forbid(unsafe_code)]
 
+mod conformance;
 mod tidy;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask tidy";
+const USAGE: &str = "usage: cargo xtask tidy | conformance";
 
 fn main() -> ExitCode {
     match run() {
@@ -30,6 +31,7 @@ fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tidy"] => tidy::run(root),
+        ["conformance", ref rest @ ..] => conformance::run(root, rest),
         _ => bail!("{USAGE}"),
     }
 }

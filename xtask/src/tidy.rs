@@ -74,7 +74,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn metadata(root: &Path) -> Result<Value> {
+/// What cargo knows of the workspace.
+pub(crate) fn metadata(root: &Path) -> Result<Value> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let text = output(root, &cargo, &["metadata", "--format-version", "1", "--no-deps"])?;
     serde_json::from_str(&text).context("cargo metadata")
