@@ -8,6 +8,10 @@ use locket_data::NpyArray;
 /// Largest difference from the stored output, relative to the output's range.
 const TOLERANCE: f32 = 1e-4;
 
+/// The same for the autoencoder from ONNX: its stored output is itself 9.2e-5 of the range away from a computation in
+/// float64, ours 2.6e-5, so that both together may exceed what either does.
+const AUTOENCODER_TOLERANCE: f32 = 1.5e-4;
+
 fn kit() -> Option<PathBuf> {
     let given = std::env::var_os("LOCKET_KIT").map(PathBuf::from);
     let kit = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/kit"));
@@ -65,7 +69,8 @@ fn stored_outputs_are_matched() {
             "{file}: largest difference {worst:e} of a range of {}",
             high - low
         );
-        assert!(relative <= TOLERANCE, "{file}: {relative:e} of the range");
+        let tolerance = if *entry == "ad_onnx" { AUTOENCODER_TOLERANCE } else { TOLERANCE };
+        assert!(relative <= tolerance, "{file}: {relative:e} of the range");
         let slow: Vec<&str> = model
             .plan()
             .steps
