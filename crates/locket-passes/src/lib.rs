@@ -18,7 +18,8 @@ pub mod passes;
 mod pattern;
 mod report;
 
-use locket_mil::Function;
+use locket_mil::{Function, Operation};
+use locket_ops::{Node, registry};
 
 pub use lint::{LINTS, Lint, LintOptions, lint, lint_with, lowest_target};
 pub use report::{PassReport, Skipped};
@@ -58,7 +59,38 @@ pub fn lower(function: &mut Function) -> Vec<PassReport> {
     run_all(LOWER, function)
 }
 
+/// Stands before the name of an operator that passes must not look into.
+const HIDDEN: &str = "hidden.";
+
+/// Runs passes in order. They rely on operations that fit their operators; those of a file may not, so that others are
+/// hidden from them: they stay, under a foreign name for the time being.
 fn run_all(passes: &[Pass], function: &mut Function) -> Vec<PassReport> {
+    for index in 0..function.operations.len() {
+        if !fits(function, &function.operations[index]) {
+            let operation = &mut function.operations[index];
+            operation.kind = format!("{HIDDEN}{}", operation.kind).into();
+        }
+    }
+    let reports = run_in_order(passes, function);
+    for operation in &mut function.operations {
+        if let Some(kind) = operation.kind.strip_prefix(HIDDEN) {
+            operation.kind = kind.into();
+        }
+    }
+    reports
+}
+
+/// True if an operation has the parameters and types that its operator demands.
+fn fits(function: &Function, operation: &Operation) -> bool {
+    let node = Node::new(function, operation);
+    let inferred = registry::check(&node).and_then(|operator| operator.infer(&node));
+    inferred.is_ok_and(|types| {
+        let declared = operation.outputs.iter().map(|&id| function.ty(id));
+        types.iter().eq(declared)
+    })
+}
+
+fn run_in_order(passes: &[Pass], function: &mut Function) -> Vec<PassReport> {
     passes
         .iter()
         .map(|(name, run)| {

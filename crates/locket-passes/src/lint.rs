@@ -30,6 +30,8 @@ mod unknown_operator;
 mod unused_input;
 mod wide_constant;
 
+use std::collections::BTreeMap;
+
 use locket_mil::{Diagnostic, Function, Operation, Program, Severity, Target};
 use locket_tensor::DType;
 
@@ -216,14 +218,19 @@ impl Finding {
 /// Findings that say the same become one that counts its places.
 fn grouped(findings: Vec<Finding>) -> Vec<Finding> {
     let mut groups: Vec<Finding> = Vec::new();
+    let mut known: BTreeMap<(Severity, String, Option<String>), usize> = BTreeMap::new();
     for finding in findings {
-        let same = |group: &&mut Finding| {
-            (group.severity, &group.message, &group.rewritten_to)
-                == (finding.severity, &finding.message, &finding.rewritten_to)
-        };
-        match groups.iter_mut().find(same) {
-            Some(group) => group.nodes.extend(finding.nodes),
-            None => groups.push(finding),
+        let key = (
+            finding.severity,
+            finding.message.clone(),
+            finding.rewritten_to.clone(),
+        );
+        match known.get(&key) {
+            Some(&group) => groups[group].nodes.extend(finding.nodes),
+            None => {
+                known.insert(key, groups.len());
+                groups.push(finding);
+            }
         }
     }
     groups

@@ -1,5 +1,7 @@
 //! What a pass did.
 
+use std::collections::BTreeSet;
+
 /// What a pass did, and what it left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PassReport {
@@ -21,14 +23,18 @@ pub struct Skipped {
 }
 
 impl PassReport {
-    /// Notes a place that was left alone, once.
+    /// Notes a place that was left alone.
     pub(crate) fn skip(&mut self, node: &str, reason: impl Into<String>) {
-        let skipped = Skipped {
+        self.skipped.push(Skipped {
             node: node.to_owned(),
             reason: reason.into(),
-        };
-        if !self.skipped.contains(&skipped) {
-            self.skipped.push(skipped);
-        }
+        });
+    }
+
+    /// Keeps the first of equal notes.
+    pub(crate) fn tell_once(&mut self) {
+        let mut told = BTreeSet::new();
+        self.skipped
+            .retain(|skipped| told.insert((skipped.node.clone(), skipped.reason.clone())));
     }
 }

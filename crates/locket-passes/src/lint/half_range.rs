@@ -1,5 +1,7 @@
 //! Constants that fp16 cannot hold.
 
+use std::collections::BTreeSet;
+
 use locket_mil::{Severity, ValueId};
 use locket_tensor::DType;
 
@@ -56,7 +58,7 @@ fn each_constant(
     if !context.half {
         return findings;
     }
-    let mut seen: Vec<ValueId> = Vec::new();
+    let mut seen: BTreeSet<ValueId> = BTreeSet::new();
     for operation in function
         .operations
         .iter()
@@ -70,7 +72,7 @@ fn each_constant(
                 let Some(values) = wide.and_then(|tensor| tensor.to_f32()) else {
                     continue;
                 };
-                seen.push(id);
+                seen.insert(id);
                 if let Some(message) = judge(&values) {
                     findings.push(Finding::new(
                         severity,

@@ -5,13 +5,14 @@ use locket_mil::{Operation, Severity};
 use locket_ops::{Layout, Node, Prepare, registry};
 
 use super::{Context, Finding, is_constexpr};
+use crate::fits;
 
 pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
     let function = context.lowered;
     let layouts = vec![Layout::RowMajor; function.values().len()];
     let slow = |operation: &&Operation| {
         let node = Node::new(function, operation);
-        let Ok(operator) = registry::check(&node) else {
+        let Some(operator) = registry::get(&operation.kind).filter(|_| fits(function, operation)) else {
             return false;
         };
         // Layers have kernels in all forms that they run in; preparing them would pack their weights.

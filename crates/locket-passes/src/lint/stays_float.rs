@@ -1,5 +1,7 @@
 //! Operations of a quantised program that run on floats.
 
+use std::collections::BTreeMap;
+
 use locket_mil::Severity;
 
 use super::{Context, Finding};
@@ -18,12 +20,15 @@ pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
     let skipped = reports
         .filter(|report| report.pass == "lower_quantized")
         .flat_map(|report| &report.skipped);
+    let mut kinds: BTreeMap<&str, &str> = BTreeMap::new();
+    for operation in &context.lowered.operations {
+        if !BESIDE.contains(&&*operation.kind) {
+            kinds.entry(operation.label()).or_insert(&operation.kind);
+        }
+    }
     skipped
         .map(|skipped| {
-            let mut operations = context.lowered.operations.iter();
-            let itself = operations
-                .find(|operation| operation.label() == skipped.node && !BESIDE.contains(&&*operation.kind));
-            let kind = itself.map_or("operation", |operation| &*operation.kind);
+            let kind = kinds.get(&*skipped.node).copied().unwrap_or("operation");
             // A softmax in floats is as usual; a layer in floats is most of the time and memory.
             let layer = matches!(kind, "locket.conv" | "locket.linear" | "conv" | "linear");
             let severity = if layer { Severity::Warning } else { Severity::Note };

@@ -3,7 +3,8 @@
 //!
 //! A layer with weight W and bias b, then factor f and summand s per channel, is a layer with weight `f W` and bias
 //! `f b + s`, computed in `f64` and rounded once to the weight's type. The layer must have no other reader. A factor needs a weight that
-//! is stored dense; a summand alone does not. Rounds repeat until nothing is left to fold, so that chains vanish.
+//! is stored dense; a summand alone does not. Rounds repeat until nothing is left to fold, so that chains vanish; at most
+//! [`MAX_ROUNDS`], longer than any chain that training frameworks write.
 
 use locket_mil::{Function, Operation, Patch, ValueId};
 use locket_ops::{Node, ops::batch_norm};
@@ -14,16 +15,21 @@ use crate::{
     pattern::{Links, origins},
 };
 
+/// Most rounds: each folds one operation into each layer.
+const MAX_ROUNDS: usize = 32;
+
 /// Runs the pass.
 pub fn run(function: &mut Function) -> PassReport {
-    let mut changes = 0;
-    loop {
+    let mut report = PassReport::default();
+    for _ in 0..MAX_ROUNDS {
         let round = fold_once(function);
-        changes += round.changes;
+        let changes = report.changes + round.changes;
+        report = PassReport { changes, ..round };
         if round.changes == 0 {
-            return PassReport { changes, ..round };
+            break;
         }
     }
+    report
 }
 
 fn fold_once(function: &mut Function) -> PassReport {
@@ -200,6 +206,9 @@ fn merged(
         (None, false) => None,
         (Some(bias), _) => bias.expand().and_then(|tensor| tensor.to_f32()),
     };
+    if bias.as_ref().is_some_and(|bias| bias.len() != channels) {
+        return Err("the bias before it is not one number for each output channel");
+    }
     let old = bias.clone().unwrap_or_else(|| vec![0.0; channels]);
     let shifted: Vec<f32> = old
         .iter()

@@ -4,16 +4,20 @@
 //! [`GROWTH_BYTES`] stays computed at load, so that a small file does not become a large one (`fill`, `tile`).
 
 use locket_mil::{Dialect, Function};
-use locket_ops::{Node, evaluate};
+use locket_ops::{Node, evaluate, registry};
 
 use crate::PassReport;
 
 /// By how much a folded constant may exceed its operands.
 const GROWTH_BYTES: u64 = 1 << 16;
 
+/// Most multiply-adds spent in all: what takes longer than about a second is computed at load as well.
+const MAX_MACS: u64 = 1 << 28;
+
 /// Runs the pass.
 pub fn run(function: &mut Function) -> PassReport {
     let mut report = PassReport::default();
+    let mut macs = 0u64;
     let mut kept = Vec::with_capacity(function.operations.len());
     for operation in std::mem::take(&mut function.operations) {
         let foldable = operation.dialect() == Dialect::Mil
@@ -34,6 +38,13 @@ pub fn run(function: &mut Function) -> PassReport {
                 operation.label(),
                 format!("its result of {grown} bytes is larger than its operands"),
             );
+            kept.push(operation);
+            continue;
+        }
+        let cost = registry::get(&operation.kind).map_or(0, |operator| operator.cost(&node).macs);
+        macs = macs.saturating_add(cost);
+        if macs > MAX_MACS {
+            report.skip(operation.label(), "folding it would take long");
             kept.push(operation);
             continue;
         }

@@ -56,33 +56,29 @@ pub fn run(function: &mut Function) -> PassReport {
     });
     report.changes += layers::take_clamps(function);
     super::remove_dead_code::run(function);
+    report.tell_once();
     report
 }
 
-/// Offers every operation to `rewrite`, which gives what replaces it.
+/// Offers every operation to `rewrite`, which gives what replaces it. The function changes at the end, so that all see it as it was.
 fn each(
     function: &mut Function,
     report: &mut PassReport,
     rewrite: impl Fn(&mut Function, &Links, usize, &mut PassReport) -> Option<Vec<Operation>>,
 ) {
-    let mut index = 0;
-    let mut links = Links::of(function);
-    while index < function.operations.len() {
+    let links = Links::of(function);
+    let mut patch = Patch::new("lower_quantized");
+    for index in 0..function.operations.len() {
         let Some(operations) = rewrite(function, &links, index, report) else {
-            index += 1;
             continue;
         };
-        let mut patch = Patch::new("lower_quantized");
-        let count = operations.len();
         patch.remove(index);
         for operation in operations {
             patch.insert_before(index, operation);
         }
-        patch.apply(function);
-        links = Links::of(function);
-        index += count;
         report.changes += 1;
     }
+    patch.apply(function);
 }
 
 /// How real values become codes: `code = round(value / scale) + zero_point`, 0 to 255.

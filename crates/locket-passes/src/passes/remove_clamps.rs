@@ -13,32 +13,42 @@ use crate::{
     pattern::{Links, as_clamp, compose_clamps, scalar},
 };
 
+/// Most rounds: each removes the last clamp of each chain before a `quantize`.
+const MAX_ROUNDS: usize = 32;
+
 /// Runs the pass: once more after each round that removed something, because that may bare an earlier clamp.
 pub fn run(function: &mut Function) -> PassReport {
-    let mut changes = 0;
-    loop {
-        let mut report = PassReport::default();
-        let mut patch = Patch::new("remove_clamps");
-        for found in clamps(function) {
-            match found.verdict {
-                Verdict::Idle | Verdict::GivenByGrids => {
-                    patch.remove(found.index);
-                    patch.redirect(found.result, found.x);
-                    report.changes += 1;
-                }
-                Verdict::BeyondItsGrids => {
-                    let node = function.operations[found.index].label();
-                    report.skip(node, "a grid that reads it goes further than its bounds");
-                }
-                Verdict::Works => {}
-            }
-        }
-        patch.apply(function);
-        changes += report.changes;
-        if report.changes == 0 {
-            return PassReport { changes, ..report };
+    let mut report = PassReport::default();
+    for _ in 0..MAX_ROUNDS {
+        let round = remove_once(function);
+        let changes = report.changes + round.changes;
+        report = PassReport { changes, ..round };
+        if round.changes == 0 {
+            break;
         }
     }
+    report
+}
+
+fn remove_once(function: &mut Function) -> PassReport {
+    let mut report = PassReport::default();
+    let mut patch = Patch::new("remove_clamps");
+    for found in clamps(function) {
+        match found.verdict {
+            Verdict::Idle | Verdict::GivenByGrids => {
+                patch.remove(found.index);
+                patch.redirect(found.result, found.x);
+                report.changes += 1;
+            }
+            Verdict::BeyondItsGrids => {
+                let node = function.operations[found.index].label();
+                report.skip(node, "a grid that reads it goes further than its bounds");
+            }
+            Verdict::Works => {}
+        }
+    }
+    patch.apply(function);
+    report
 }
 
 /// Positions of clamps whose operands already keep their bounds.

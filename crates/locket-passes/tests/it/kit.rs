@@ -10,7 +10,7 @@ use locket_formats::{ReadOptions, limits::Limits, read};
 use locket_mil::{Function, Target};
 use locket_passes::{PassReport, lint, lower, simplify};
 
-use crate::values::check_types;
+use crate::{random::compare_each, values::check_types};
 
 /// The path of a model of the kit; `None`, said aloud, where the kit is missing.
 fn model(name: &str) -> Option<PathBuf> {
@@ -215,5 +215,32 @@ fn show() {
         if std::env::var_os("LOCKET_DUMP").is_some() {
             println!("{}", locket_mil::text::print(&function, 4));
         }
+    }
+}
+
+/// Each integer operation of a real model gives what its float pattern gives, within a step, from the same operands.
+#[test]
+fn integer_layers_of_real_models_agree_within_a_step() {
+    let names = [
+        ("resnet8_cifar10_ortq.onnx", 14),
+        ("kws_dscnn_ortq.onnx", 11),
+        ("resnet8_cifar10_int8.tflite", 14),
+        ("kws_dscnn_int8.tflite", 11),
+        ("ad_autoencoder_int8.tflite", 10),
+        ("vww_mobilenet_v1_0.25_96_int8.tflite", 29),
+    ];
+    for (name, layers) in names {
+        let Some(path) = model(name) else { continue };
+        let import = read(&path, &ReadOptions::default(), &Limits::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let mut function = import.program.main().clone();
+        simplify(&mut function);
+        let mut integer = function.clone();
+        lower(&mut integer);
+        let compared = compare_each(&function, &integer, 1);
+        assert!(
+            compared >= layers,
+            "{name}: only {compared} integer operations were compared"
+        );
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod files;
+mod hostile;
 mod kit;
 mod lints;
 mod random;

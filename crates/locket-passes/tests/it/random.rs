@@ -17,14 +17,14 @@ const GRAPH_TOLERANCE: f32 = 2e-4;
 /// Most elements of a value.
 const MAX_ELEMS: usize = 4000;
 
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -274,7 +274,7 @@ fn shuffle(graph: &mut Graph, x: ValueId) -> Option<ValueId> {
     }
 }
 
-fn float_graph(seed: u64) -> Function {
+pub(crate) fn float_graph(seed: u64) -> Function {
     let mut graph = Graph::new(seed);
     for _ in 0..4 + graph.random.below(10) {
         let x = graph.any();
@@ -450,7 +450,7 @@ impl Graph {
     }
 }
 
-fn quantized_graph(seed: u64) -> Function {
+pub(crate) fn quantized_graph(seed: u64) -> Function {
     let mut graph = Graph::new(seed);
     let signed = seed.is_multiple_of(2);
     let x = graph.pool[0];
@@ -491,7 +491,7 @@ fn as_lowered(tensor: &Tensor, ty: &Type) -> Option<Tensor> {
 
 /// Computes each operation of the lowered function from what its operands are in the original, so that no error grows,
 /// and compares it with the value that the original has in its place. Returns how many integer operations were compared.
-fn compare_each(original: &Function, lowered: &Function, seed: u64) -> usize {
+pub(crate) fn compare_each(original: &Function, lowered: &Function, seed: u64) -> usize {
     let values = inputs(original, seed);
     let truth = run_all(original, &values);
     let mut known: Vec<Option<Tensor>> = vec![None; lowered.values().len()];

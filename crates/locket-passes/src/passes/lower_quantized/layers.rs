@@ -1,8 +1,8 @@
 //! Convolutions and fully connected layers.
 
-use locket_mil::{Function, Operation, ValueId};
+use locket_mil::{Function, Operation, Patch, ValueId};
 use locket_ops::Weight;
-use locket_tensor::Tensor;
+use locket_tensor::{DType, Tensor};
 
 use super::{Chain, Grid, Reason, quantized, set_code, set_ratio, set_result, weights};
 use crate::{
@@ -178,15 +178,14 @@ pub(super) fn float_output(
 /// Gives integer layers with a float result the clamp that alone reads it. Returns how many.
 pub(super) fn take_clamps(function: &mut Function) -> usize {
     let mut changes = 0;
-    for index in 0.. {
-        let Some(source) = function.operations.get(index).cloned() else {
-            break;
-        };
+    let links = Links::of(function);
+    let mut patch = Patch::new("take_clamps");
+    for index in 0..function.operations.len() {
+        let source = function.operations[index].clone();
         let integer = matches!(&*source.kind, "locket.conv_u8" | "locket.linear_u8");
-        if !integer || function.ty(source.outputs[0]).dtype() != Some(locket_tensor::DType::Float32) {
+        if !integer || function.ty(source.outputs[0]).dtype() != Some(DType::Float32) {
             continue;
         }
-        let links = Links::of(function);
         let (mut clamp, mut taken) = (None, Vec::new());
         let mut value = source.outputs[0];
         while let Some(user) = links.only_user(value)
@@ -207,11 +206,10 @@ pub(super) fn take_clamps(function: &mut Function) -> usize {
         operation.outputs = vec![value];
         let clamps = taken.iter().map(|&at| &function.operations[at]);
         operation.origin = origins(std::iter::once(&source).chain(clamps));
-        let mut patch = locket_mil::Patch::new("take_clamps");
         patch.replace(index, operation);
         taken.iter().for_each(|&at| patch.remove(at));
-        patch.apply(function);
         changes += 1;
     }
+    patch.apply(function);
     changes
 }

@@ -1,6 +1,8 @@
 //! Operations that only move or compare elements: they run on codes as they are. Where the grid changes, a table follows or precedes.
 
-use locket_mil::{Arg, Function, Operation, Patch, Type, ValueId};
+use std::collections::BTreeMap;
+
+use locket_mil::{Arg, Function, Operation, Type, ValueId};
 use locket_tensor::{DType, Tensor};
 
 use super::{Chain, Grid, Reason, codes_like, quantized, tables};
@@ -114,26 +116,25 @@ fn pad(function: &mut Function, links: &Links, chain: &Chain) -> Result<Vec<Oper
 /// find codes. Returns how many.
 pub(super) fn before_dequantize(function: &mut Function) -> usize {
     let mut changes = 0;
-    for index in 0.. {
-        let Some(operation) = function.operations.get(index).cloned() else {
-            break;
-        };
+    let again = quantized_again(function);
+    // For values that a `dequantize` makes: the codes, and the operation.
+    let mut sources: BTreeMap<ValueId, (ValueId, Operation)> = BTreeMap::new();
+    let operations = std::mem::take(&mut function.operations);
+    for operation in operations {
         let kind: &str = &operation.kind;
-        if !MOVES.contains(&kind) && kind != "max_pool" {
-            continue;
+        if let Some((result, codes)) = dequantized(function, &operation) {
+            sources.insert(result, (codes, operation.clone()));
         }
-        let links = Links::of(function);
-        let (&[result], Some(x)) = (operation.outputs.as_slice(), operation.input("x")) else {
+        let moves = MOVES.contains(&kind) || kind == "max_pool";
+        let x = operation
+            .input("x")
+            .filter(|_| moves && operation.outputs.len() == 1);
+        let source = x.and_then(|x| sources.get(&x)).cloned();
+        let Some((codes, mut outer)) = source.filter(|_| !again[operation.outputs[0].index()]) else {
+            function.operations.push(operation);
             continue;
         };
-        let again = links
-            .only_user(result)
-            .is_some_and(|user| function.operations[user].kind == "quantize");
-        let source = quantized(function, &links, x).filter(|_| !again);
-        let Some(((codes, _), dequantize)) = source.zip(links.made_by(function, x, "dequantize").cloned())
-        else {
-            continue;
-        };
+        let result = operation.outputs[0];
         let name = format!("{}_codes", function.value(result).name);
         let moved = codes_like(function, &name, result);
         let mut inner = operation.clone();
@@ -142,16 +143,33 @@ pub(super) fn before_dequantize(function: &mut Function) -> usize {
         }
         inner.set_input("x", codes);
         inner.outputs = vec![moved];
-        let mut outer = dequantize;
         outer.set_input("input", moved);
         outer.outputs = vec![result];
-        let mut patch = Patch::new("before_dequantize");
-        patch.replace(index, inner);
-        patch.insert_before(index, outer);
-        patch.apply(function);
+        sources.insert(result, (moved, outer.clone()));
+        function.operations.extend([inner, outer]);
         changes += 1;
     }
     changes
+}
+
+/// For each value, whether its only reader is a `quantize`.
+fn quantized_again(function: &Function) -> Vec<bool> {
+    let links = Links::of(function);
+    let values = (0..function.values().len()).map(ValueId::from_index);
+    let reader = |id: ValueId| links.only_user(id).map(|user| &function.operations[user]);
+    values
+        .map(|id| reader(id).is_some_and(|operation| operation.kind == "quantize"))
+        .collect()
+}
+
+/// The result and the codes of a `dequantize` on a grid.
+fn dequantized(function: &Function, operation: &Operation) -> Option<(ValueId, ValueId)> {
+    let codes = operation
+        .input("input")
+        .filter(|_| operation.kind == "dequantize")?;
+    (function.ty(codes).dtype() == Some(DType::UInt8)).then_some(())?;
+    Grid::of(function, operation)?;
+    Some((*operation.outputs.first()?, codes))
 }
 
 /// Operations on int8 codes that mean the same on uint8 codes that stand 128 higher.
