@@ -69,7 +69,11 @@ fn stored_outputs_are_matched() {
             "{file}: largest difference {worst:e} of a range of {}",
             high - low
         );
-        let tolerance = if *entry == "ad_onnx" { AUTOENCODER_TOLERANCE } else { TOLERANCE };
+        let tolerance = if *entry == "ad_onnx" {
+            AUTOENCODER_TOLERANCE
+        } else {
+            TOLERANCE
+        };
         assert!(relative <= tolerance, "{file}: {relative:e} of the range");
         let slow: Vec<&str> = model
             .plan()
