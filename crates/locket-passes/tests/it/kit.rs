@@ -12,11 +12,15 @@ use locket_passes::{PassReport, lint, lower, simplify};
 
 use crate::{random::compare_each, values::check_types};
 
-/// The path of a model of the kit; `None`, said aloud, where the kit is missing.
-fn model(name: &str) -> Option<PathBuf> {
+/// Where the test kit is, or would be.
+pub(crate) fn kit() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/kit");
-    let kit = std::env::var_os("LOCKET_KIT").map_or(beside, PathBuf::from);
-    let path = kit.join("models").join(name);
+    std::env::var_os("LOCKET_KIT").map_or(beside, PathBuf::from)
+}
+
+/// The path of a model of the kit; `None`, said aloud, where the kit is missing.
+pub(crate) fn model(name: &str) -> Option<PathBuf> {
+    let path = kit().join("models").join(name);
     if path.exists() {
         return Some(path);
     }

@@ -9,6 +9,7 @@ mod files;
 mod hostile;
 mod kit;
 mod lints;
+mod parity;
 mod random;
 mod targets;
 mod values;

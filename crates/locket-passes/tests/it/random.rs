@@ -318,7 +318,7 @@ fn dense(graph: &mut Graph) {
 }
 
 /// Plans and runs a function with real kernels.
-fn run_planned(function: &Function, values: &[(ValueId, Tensor)], threads: usize) -> Vec<Tensor> {
+pub(crate) fn run_planned(function: &Function, values: &[(ValueId, Tensor)], threads: usize) -> Vec<Tensor> {
     let options = PlanOptions {
         isa: Isa::best(),
         threads,
