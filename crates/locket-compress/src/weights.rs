@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use half::f16;
 use locket_tensor::{DType, Tensor};
 
+use crate::calibrate::Curvatures;
 pub(crate) use encoded::Encoded;
 pub(crate) use int4::int4;
 pub(crate) use int8::{int8, least_scales, pruned_int8};
@@ -54,6 +55,40 @@ impl Matrix {
         let error: f64 = pairs.map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
         if error == 0.0 { 0.0 } else { error / power }
     }
+}
+
+/// How weights are rounded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounding<'a> {
+    /// What errors cost; without it, all cost the same.
+    pub(crate) curvatures: Option<&'a Curvatures>,
+    /// The type that scales and tables are stored in: that of the weight.
+    pub(crate) dtype: DType,
+    /// Rows at once.
+    pub(crate) threads: usize,
+}
+
+/// A number as a constant of `dtype` holds it: rounded to float16 if that is the type. Scales and tables are rounded before
+/// weights are rounded to them.
+pub(crate) fn as_stored(dtype: DType, value: f32) -> f32 {
+    if dtype == DType::Float16 {
+        f16::from_f32(value).to_f32()
+    } else {
+        value
+    }
+}
+
+/// A scale as a constant of `dtype` holds it; 1 if it is too small for a float32 to be a scale.
+pub(crate) fn scale_as_stored(dtype: DType, scale: f32) -> f32 {
+    if !(scale >= f32::MIN_POSITIVE && scale.is_finite()) {
+        return 1.0;
+    }
+    // What would round to nothing in float16 is the least number that does not.
+    as_stored(dtype, scale).max(if dtype == DType::Float16 {
+        f16::MIN_POSITIVE_SUBNORMAL.to_f32()
+    } else {
+        f32::MIN_POSITIVE
+    })
 }
 
 /// A tensor of floats, rounded to `dtype` if that is float16, else as float32.

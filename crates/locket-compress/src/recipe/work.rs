@@ -12,7 +12,10 @@ use crate::{
     CompressError,
     activations::{Grid, Placement, input_grid, insert},
     calibrate::{Calibration, Curvatures, Patches, Point, Stream},
-    weights::{Encoded, Matrix, Stored, float_tensor, int4, int8, least_scales, palette, prune, pruned_int8},
+    weights::{
+        Encoded, Matrix, Rounding, Stored, float_tensor, int4, int8, least_scales, palette, prune,
+        pruned_int8,
+    },
 };
 
 /// Elements of the inputs that are looked at for one layer: 128 MiB.
@@ -245,7 +248,11 @@ impl<'a> Work<'a> {
         weight: &Matrix,
         curvatures: Option<&Curvatures>,
     ) -> Result<Encoded, String> {
-        let threads = self.threads;
+        let rounding = Rounding {
+            curvatures,
+            dtype: self.weight_type(layer),
+            threads: self.threads,
+        };
         let pruned = matches!(form, WeightForm::Pruned { .. } | WeightForm::PrunedInt8 { .. });
         if pruned && weight.values.iter().all(|&value| value == 0.0) {
             return Err("its weight is zero throughout".to_owned());
@@ -269,9 +276,9 @@ impl<'a> Work<'a> {
             WeightForm::Int8 => {
                 let least =
                     self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale));
-                Ok(int8(weight, least.as_deref(), curvatures, threads))
+                Ok(int8(weight, least.as_deref(), rounding))
             }
-            WeightForm::Int4 => Ok(int4(weight, &layer.weight_shape, curvatures, threads)),
+            WeightForm::Int4 => Ok(int4(weight, &layer.weight_shape, rounding)),
             WeightForm::Palette { bits, group } => {
                 let group = group.map_or(weight.rows, usize::from);
                 if !weight.rows.is_multiple_of(group) {
@@ -280,13 +287,11 @@ impl<'a> Work<'a> {
                         "groups of {group} do not divide its {rows} output channels"
                     ));
                 }
-                Ok(palette(weight, bits, weight.rows / group, curvatures, threads))
+                Ok(palette(weight, bits, weight.rows / group, rounding))
             }
-            WeightForm::Pruned { percent } => Ok(Encoded::Sparse(
-                prune(weight, percent, curvatures, threads).values,
-            )),
+            WeightForm::Pruned { percent } => Ok(Encoded::Sparse(prune(weight, percent, rounding).values)),
             WeightForm::PrunedInt8 { percent } => {
-                Ok(pruned_int8(&prune(weight, percent, curvatures, threads)))
+                Ok(pruned_int8(&prune(weight, percent, rounding), rounding.dtype))
             }
         }
     }

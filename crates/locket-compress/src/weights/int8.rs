@@ -1,10 +1,11 @@
 //! Symmetric 8-bit integers with a scale for each output channel.
 
+use locket_tensor::DType;
+
 use super::{
-    Encoded, Matrix,
+    Encoded, Matrix, Rounding, scale_as_stored,
     second_order::{Effort, Grid, round},
 };
-use crate::calibrate::Curvatures;
 
 /// Codes go from -127 to 127, so that every weight has its negative.
 const LARGEST: f32 = 127.0;
@@ -15,19 +16,14 @@ struct Steps(Vec<f32>);
 impl Steps {
     /// The largest magnitude of each row falls on the last code. A row's scale is at least that of `least`, for rows so small that
     /// something else would overflow; a row of zeros has scale `least`, or 1.
-    fn of(weight: &Matrix, least: Option<&[f32]>) -> Self {
+    fn of(weight: &Matrix, least: Option<&[f32]>, dtype: DType) -> Self {
         let scale = |row: usize| {
             let largest = weight
                 .row(row)
                 .iter()
                 .fold(0f32, |largest, value| largest.max(value.abs()));
             let floor = least.map_or(0.0, |least| least[row]);
-            let step = (largest / LARGEST).max(floor);
-            if step >= f32::MIN_POSITIVE && step.is_finite() {
-                step
-            } else {
-                1.0
-            }
+            scale_as_stored(dtype, (largest / LARGEST).max(floor))
         };
         Self((0..weight.rows).map(scale).collect())
     }
@@ -52,17 +48,20 @@ impl Grid for Steps {
 }
 
 /// Rounds each row to 255 steps; with curvature, so that the layer's result changes least. `least` is the least scale of each row.
-pub(crate) fn int8(
-    weight: &Matrix,
-    least: Option<&[f32]>,
-    curvatures: Option<&Curvatures>,
-    threads: usize,
-) -> Encoded {
-    let steps = Steps::of(weight, least);
-    let codes = match curvatures {
+pub(crate) fn int8(weight: &Matrix, least: Option<&[f32]>, rounding: Rounding<'_>) -> Encoded {
+    let steps = Steps::of(weight, least, rounding.dtype);
+    let codes = match rounding.curvatures {
         // At 8 bits descent after the pass gains nothing.
         Some(curvatures) => {
-            let rounded = round(weight, curvatures, &steps, Effort { sweeps: 0, threads });
+            let rounded = round(
+                weight,
+                curvatures,
+                &steps,
+                Effort {
+                    sweeps: 0,
+                    threads: rounding.threads,
+                },
+            );
             rounded.codes.into_iter().map(|code| code as i8).collect()
         }
         None => plain_codes(weight, &steps),
@@ -74,8 +73,8 @@ pub(crate) fn int8(
 }
 
 /// Rounds what pruning has left.
-pub(crate) fn pruned_int8(pruned: &Matrix) -> Encoded {
-    let steps = Steps::of(pruned, None);
+pub(crate) fn pruned_int8(pruned: &Matrix, dtype: DType) -> Encoded {
+    let steps = Steps::of(pruned, None, dtype);
     Encoded::SparseInt8 {
         codes: plain_codes(pruned, &steps),
         scale: steps.0,
@@ -101,8 +100,16 @@ pub(crate) fn least_scales(bias: &[f32], operand: f32) -> Vec<f32> {
 mod tests {
     use proptest::{collection::vec, prop_assert, proptest};
 
+    use locket_tensor::DType;
+
     use super::{int8, least_scales};
-    use crate::weights::Matrix;
+    use crate::weights::{Matrix, Rounding};
+
+    const PLAIN: Rounding<'_> = Rounding {
+        curvatures: None,
+        dtype: DType::Float32,
+        threads: 1,
+    };
 
     proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
@@ -113,7 +120,7 @@ mod tests {
             exponent in -30i32..30,
         ) {
             let weight = Matrix::of(&[3, 4], values.iter().map(|value| value * 2f32.powi(exponent)).collect());
-            let encoded = int8(&weight, None, None, 1);
+            let encoded = int8(&weight, None, PLAIN);
             let dense = encoded.dense();
             for row in 0..3 {
                 let largest = weight.row(row).iter().fold(0f32, |largest, value| largest.max(value.abs()));
@@ -125,10 +132,27 @@ mod tests {
     }
 
     #[test]
+    fn scales_in_float16_are_known_to_the_codes() {
+        let weight = Matrix::of(&[3, 2], vec![1.0, 0.3, 1e-9, 0.0, 100.0, -77.7]);
+        let narrow = Rounding {
+            dtype: DType::Float16,
+            ..PLAIN
+        };
+        let super::Encoded::Int8 { scale, .. } = int8(&weight, None, narrow) else {
+            unreachable!("int8 makes int8");
+        };
+        for scale in &scale {
+            assert_eq!(half::f16::from_f32(*scale).to_f32(), *scale);
+            assert!(*scale > 0.0);
+        }
+        assert!((scale[0] * 127.0 - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
     fn rows_of_nothing_keep_room_for_their_bias() {
         let weight = Matrix::of(&[3, 2], vec![0.0, 0.0, 1e-30, 0.0, 0.5, -1.0]);
         let least = least_scales(&[2.0, 2.0, 2.0], 0.1);
-        let super::Encoded::Int8 { codes, scale } = int8(&weight, Some(&least), None, 1) else {
+        let super::Encoded::Int8 { codes, scale } = int8(&weight, Some(&least), PLAIN) else {
             unreachable!("int8 makes int8");
         };
         assert_eq!(codes, [0, 0, 0, 0, 64, -127]);

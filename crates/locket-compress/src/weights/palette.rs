@@ -4,8 +4,10 @@
 //! varies) are starts: weights are rounded to the table so that the layer's result changes least, then the table is fitted to the
 //! result by least squares, in turns.
 
+use locket_tensor::DType;
+
 use super::{
-    Encoded, Matrix,
+    Encoded, Matrix, Rounding, as_stored,
     clusters::{centres, nearest},
     second_order::{Effort, Grid, Rounded, descend, round},
 };
@@ -37,13 +39,8 @@ impl Grid for Table<'_> {
 }
 
 /// Gives each of `groups` equal groups of rows a table of `2^bits` entries. `groups` divides the rows.
-pub(crate) fn palette(
-    weight: &Matrix,
-    bits: u8,
-    groups: usize,
-    curvatures: Option<&Curvatures>,
-    threads: usize,
-) -> Encoded {
+pub(crate) fn palette(weight: &Matrix, bits: u8, groups: usize, rounding: Rounding<'_>) -> Encoded {
+    let stored = |table: Vec<f64>| table_as_stored(rounding.dtype, table);
     let rows = weight.rows / groups;
     let mut indices = Vec::with_capacity(weight.values.len());
     let mut tables = Vec::with_capacity(groups << bits);
@@ -54,10 +51,10 @@ pub(crate) fn palette(
             columns: weight.columns,
             values: weight.values[start..start + rows * weight.columns].to_vec(),
         };
-        let (codes, table) = match curvatures {
-            Some(curvatures) => fitted(&part, bits, &curvatures.at_row(group * rows), threads),
+        let (codes, table) = match rounding.curvatures {
+            Some(curvatures) => fitted(&part, bits, &curvatures.at_row(group * rows), rounding),
             None => {
-                let table = as_stored(centres(&part.values, |_| 1.0, 1 << bits));
+                let table = stored(centres(&part.values, |_| 1.0, 1 << bits));
                 let code = |&value: &f32| nearest(&table, f64::from(value)) as u8;
                 (part.values.iter().map(code).collect(), table)
             }
@@ -72,20 +69,20 @@ pub(crate) fn palette(
     }
 }
 
-/// Table entries as float32 has them, ascending.
-fn as_stored(mut table: Vec<f64>) -> Vec<f64> {
+/// Table entries as they are stored, ascending.
+fn table_as_stored(dtype: DType, mut table: Vec<f64>) -> Vec<f64> {
     for value in &mut table {
-        *value = f64::from(*value as f32);
+        *value = f64::from(as_stored(dtype, *value as f32));
     }
     table.sort_by(f64::total_cmp);
     table
 }
 
 /// Codes and table with the least change of the result that was found.
-fn fitted(weight: &Matrix, bits: u8, curvatures: &Curvatures, threads: usize) -> (Vec<u8>, Vec<f64>) {
+fn fitted(weight: &Matrix, bits: u8, curvatures: &Curvatures, rounding: Rounding<'_>) -> (Vec<u8>, Vec<f64>) {
     let effort = Effort {
         sweeps: SWEEPS,
-        threads,
+        threads: rounding.threads,
     };
     let variances: Vec<Vec<f64>> = (0..weight.rows)
         .map(|row| {
@@ -109,11 +106,11 @@ fn fitted(weight: &Matrix, bits: u8, curvatures: &Curvatures, threads: usize) ->
         }
     };
     for start in starts {
-        let mut table = as_stored(start);
+        let mut table = table_as_stored(rounding.dtype, start);
         let mut rounded = round(weight, curvatures, &Table(&table), effort);
         offer(&rounded, &table);
         for _ in 0..ROUNDS {
-            let (sorted, renamed) = refit(&rounded.codes, weight, curvatures, &table);
+            let (sorted, renamed) = refit(&rounded.codes, weight, curvatures, &table, rounding.dtype);
             table = sorted;
             rounded = descend(&renamed, weight, curvatures, &Table(&table), effort);
             offer(&rounded, &table);
@@ -124,7 +121,13 @@ fn fitted(weight: &Matrix, bits: u8, curvatures: &Curvatures, threads: usize) ->
 }
 
 /// The table with the least change of the result for given codes: ascending, and the codes that go with it.
-fn refit(codes: &[u8], weight: &Matrix, curvatures: &Curvatures, table: &[f64]) -> (Vec<f64>, Vec<u8>) {
+fn refit(
+    codes: &[u8],
+    weight: &Matrix,
+    curvatures: &Curvatures,
+    table: &[f64],
+    dtype: DType,
+) -> (Vec<f64>, Vec<u8>) {
     let entries = table.len();
     let mut matrix = vec![0.0; entries * entries];
     let mut wanted = vec![0.0; entries];
@@ -169,7 +172,7 @@ fn refit(codes: &[u8], weight: &Matrix, curvatures: &Curvatures, table: &[f64]) 
         if !used[at] || !value.is_finite() {
             *value = table[at];
         }
-        *value = f64::from(*value as f32);
+        *value = f64::from(as_stored(dtype, *value as f32));
     }
     let mut order: Vec<usize> = (0..entries).collect();
     order.sort_by(|&a, &b| fitted[a].total_cmp(&fitted[b]).then(a.cmp(&b)));

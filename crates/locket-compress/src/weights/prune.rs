@@ -4,9 +4,11 @@
 //! make it good (Optimal Brain Surgeon's saliency, `w² / H⁻¹`), and the others then do so: one pass in the order of the
 //! curvature, then coordinate descent.
 
-use super::{Matrix, parallel};
+use locket_tensor::DType;
+
+use super::{Matrix, Rounding, as_stored, parallel};
 use crate::{
-    calibrate::{Curvature, Curvatures},
+    calibrate::Curvature,
     linalg::{add_scaled, dot},
 };
 
@@ -14,7 +16,8 @@ use crate::{
 const SWEEPS: usize = 6;
 
 /// A weight of which `percent` of the elements are zero, at least those that were zero before.
-pub(crate) fn prune(weight: &Matrix, percent: u8, curvatures: Option<&Curvatures>, threads: usize) -> Matrix {
+pub(crate) fn prune(weight: &Matrix, percent: u8, rounding: Rounding<'_>) -> Matrix {
+    let curvatures = rounding.curvatures;
     let saliency: Vec<f64> = match curvatures {
         None => weight.values.iter().map(|value| f64::from(value.abs())).collect(),
         Some(curvatures) => (0..weight.rows)
@@ -26,10 +29,10 @@ pub(crate) fn prune(weight: &Matrix, percent: u8, curvatures: Option<&Curvatures
     order.sort_by(|&a, &b| saliency[a].total_cmp(&saliency[b]).then(a.cmp(&b)));
     let mut kept = vec![true; weight.values.len()];
     order[..removed].iter().for_each(|&at| kept[at] = false);
-    let rows = parallel(weight.rows, threads, |row| {
+    let rows = parallel(weight.rows, rounding.threads, |row| {
         let kept = &kept[row * weight.columns..][..weight.columns];
         match curvatures {
-            Some(curvatures) => compensated(weight.row(row), kept, curvatures.of_row(row)),
+            Some(curvatures) => compensated(weight.row(row), kept, curvatures.of_row(row), rounding.dtype),
             None => {
                 let values = weight.row(row).iter().zip(kept);
                 values
@@ -68,12 +71,15 @@ fn saliency(row: &[f32], curvatures: &[Curvature]) -> Vec<f64> {
 }
 
 /// A row without the weights that are not kept, the others changed to make that good.
-fn compensated(row: &[f32], kept: &[bool], curvatures: &[Curvature]) -> Vec<f32> {
+fn compensated(row: &[f32], kept: &[bool], curvatures: &[Curvature], dtype: DType) -> Vec<f32> {
     let mut result = vec![0.0; row.len()];
     for curvature in curvatures {
         let wanted: Vec<f64> = curvature.pick(row).into_iter().map(f64::from).collect();
         let values = compensate(&wanted, &curvature.pick(kept), curvature);
-        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        let values: Vec<f32> = values
+            .iter()
+            .map(|&value| as_stored(dtype, value as f32))
+            .collect();
         curvature.put(&values, &mut result);
     }
     result
@@ -111,8 +117,21 @@ fn compensate(wanted: &[f64], kept: &[bool], curvature: &Curvature) -> Vec<f64> 
 mod tests {
     use locket_kernels::Isa;
 
+    use locket_tensor::DType;
+
     use super::prune;
-    use crate::{calibrate::Curvatures, weights::Matrix};
+    use crate::{
+        calibrate::Curvatures,
+        weights::{Matrix, Rounding},
+    };
+
+    fn rounding(curvatures: Option<&Curvatures>, threads: usize) -> Rounding<'_> {
+        Rounding {
+            curvatures,
+            dtype: DType::Float32,
+            threads,
+        }
+    }
 
     fn numbers(seed: u32, count: usize) -> Vec<f32> {
         let mut state = seed;
@@ -126,10 +145,10 @@ mod tests {
     #[test]
     fn the_smallest_go_without_calibration() {
         let weight = Matrix::of(&[2, 3], vec![0.5, -0.1, 2.0, -3.0, 0.2, 0.0]);
-        let found = prune(&weight, 50, None, 1);
+        let found = prune(&weight, 50, rounding(None, 1));
         assert_eq!(found.values, [0.5, 0.0, 2.0, -3.0, 0.0, 0.0]);
         assert_eq!(
-            prune(&weight, 1, None, 1),
+            prune(&weight, 1, rounding(None, 1)),
             weight,
             "a share of less than one element"
         );
@@ -157,8 +176,8 @@ mod tests {
             all.map(|change| change * change).sum()
         };
         let (plain, careful) = (
-            prune(&weight, 50, None, 1),
-            prune(&weight, 50, Some(&curvatures), 1),
+            prune(&weight, 50, rounding(None, 1)),
+            prune(&weight, 50, rounding(Some(&curvatures), 1)),
         );
         assert_eq!(
             careful.values.iter().filter(|&&value| value == 0.0).count(),
@@ -170,6 +189,6 @@ mod tests {
             error(&careful),
             error(&plain)
         );
-        assert_eq!(prune(&weight, 50, Some(&curvatures), 3), careful);
+        assert_eq!(prune(&weight, 50, rounding(Some(&curvatures), 3)), careful);
     }
 }

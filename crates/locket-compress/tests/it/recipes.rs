@@ -15,7 +15,7 @@ use locket_ops::Weight;
 use locket_runtime::{PlanOptions, compile};
 use locket_tensor::Tensor;
 
-const NETWORK: &str = r#"func main opset ios15 (%x: fp32[1, 3, 16, 16]) -> (scores: %y) {
+const NETWORK: &str = r#"func main opset ios15 (%x: fp32[1, 3, 16, 16]) -> (scores: %l) {
   %w1: fp32[32, 3, 3, 3] = ramp(-0.4, 0.05)
   %b1: fp32[32] = ramp(-0.2, 0.03)
   %c1: fp32[1, 32, 16, 16] = conv(x=%x, weight=%w1, bias=%b1, pad_type="same") "stem"
@@ -37,7 +37,6 @@ const NETWORK: &str = r#"func main opset ios15 (%x: fp32[1, 3, 16, 16]) -> (scor
   %w5: fp32[10, 64] = ramp(-0.3, 0.04)
   %b5: fp32[10] = ramp(-0.2, 0.03)
   %l: fp32[1, 10] = linear(x=%f, weight=%w5, bias=%b5) "head"
-  %y: fp32[1, 10] = softmax(x=%l, axis=-1) "scores"
 }"#;
 
 /// Weights that look random instead of the text's short ramps.
@@ -110,10 +109,13 @@ fn scores(function: &Function, samples: &Samples) -> Vec<f32> {
     evaluation.scores
 }
 
-/// Root of the mean square of a difference.
-fn distance(a: &[f32], b: &[f32]) -> f64 {
-    let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-    (squares / a.len() as f64).sqrt()
+/// Root of the mean square by which scores differ from those of the float network, over the standard deviation of those.
+fn distance(found: &[f32], float: &[f32]) -> f64 {
+    let mean = float.iter().sum::<f32>() / float.len() as f32;
+    let square = |difference: f32| f64::from(difference).powi(2);
+    let off: f64 = found.iter().zip(float).map(|(a, b)| square(a - b)).sum();
+    let spread: f64 = float.iter().map(|value| square(value - mean)).sum();
+    (off / spread).sqrt()
 }
 
 /// The weights of all layers, expanded.
@@ -136,19 +138,20 @@ fn weights(function: &Function) -> Vec<Vec<f32>> {
 }
 
 /// Recipes, and how far scores may move: several times what was seen, far below what a mistake gives.
-const RECIPES: [(&str, f64); 12] = [
-    ("w8a8", 0.01),
-    ("w8", 0.004),
-    ("w4", 0.03),
-    ("f16", 0.001),
-    ("pal8", 0.004),
-    ("pal6", 0.01),
-    ("pal4", 0.03),
-    ("pal4g16", 0.03),
-    ("pal3", 0.06),
-    ("pal2", 0.15),
-    ("pal1", 0.3),
-    ("prune50", 0.06),
+const RECIPES: [(&str, f64); 13] = [
+    ("w8a8", 0.012),
+    ("w8", 0.001),
+    ("w4", 0.012),
+    ("f16", 0.000_1),
+    ("pal8", 0.001),
+    ("pal6", 0.003),
+    ("pal4", 0.01),
+    ("pal4g16", 0.015),
+    ("pal3", 0.02),
+    ("pal2", 0.04),
+    ("pal1", 0.07),
+    ("prune50", 0.05),
+    ("prune50+w8", 0.05),
 ];
 
 #[test]
@@ -398,4 +401,92 @@ fn layers_can_have_forms_of_their_own() {
         found + single_numbers + 64 >= all + other,
         "{found} {all} {other}"
     );
+}
+
+#[test]
+fn float16_programs_keep_their_type() {
+    let mut function = text::parse(&NETWORK.replace("fp32", "fp16")).unwrap();
+    // The same weights as the float32 network has, rounded.
+    let wide = network();
+    for (narrow, layer) in layers(&function).iter().zip(layers(wide.main())) {
+        let weight = |function: &Function, output| {
+            let position = function
+                .operations
+                .iter()
+                .position(|op| op.outputs == [output])
+                .unwrap();
+            function.operations[position].input("weight").unwrap()
+        };
+        let id = weight(&function, narrow.output);
+        let values = wide
+            .main()
+            .const_tensor(weight(wide.main(), layer.output))
+            .unwrap()
+            .to_f32()
+            .unwrap();
+        let values: Vec<half::f16> = values.into_iter().map(half::f16::from_f32).collect();
+        function.set_constant(id, Tensor::from_slice(&layer.weight_shape, &values).unwrap());
+    }
+    let program = Program::new(function, SourceFormat::Memory);
+    let wide = samples(16);
+    let narrow = |tensor: &Tensor| {
+        let values: Vec<half::f16> = tensor
+            .as_slice::<f32>()
+            .iter()
+            .map(|&value| half::f16::from_f32(value))
+            .collect();
+        Tensor::from_slice(tensor.shape(), &values).unwrap()
+    };
+    let samples = Samples {
+        inputs: wide.inputs.iter().map(narrow).collect(),
+        ..wide
+    };
+    let calibration = calibration(&program, &samples, 2);
+    let float = scores(program.main(), &samples);
+    for (recipe, allowed) in RECIPES.into_iter().filter(|(recipe, _)| *recipe != "f16") {
+        let compressed = applied(&program, recipe, Some(&calibration));
+        let moved = distance(&scores(compressed.program.main(), &samples), &float);
+        assert!(
+            moved > 0.0 && moved <= allowed,
+            "{recipe}: scores moved by {moved}"
+        );
+        let known = compressed
+            .layers
+            .iter()
+            .filter(|layer| layer.skipped.is_none())
+            .count();
+        assert!(known >= 3, "{recipe}: {:?}", compressed.layers);
+    }
+    let f16 = applied(&program, "f16", Some(&calibration));
+    let reasons: Vec<_> = f16
+        .layers
+        .iter()
+        .filter_map(|layer| layer.skipped.as_deref())
+        .collect();
+    assert_eq!(reasons, ["its weight is float16 already"; 5]);
+}
+
+#[test]
+fn a_feature_that_is_an_output_too_is_what_the_next_layer_reads() {
+    let mut program = network();
+    let function = program.main_mut();
+    let position = function
+        .operations
+        .iter()
+        .position(|op| op.label() == "sum_relu")
+        .unwrap();
+    let feature = function.operations[position].outputs[0];
+    function.add_output("feature", feature);
+    let samples = samples(8);
+    let calibration = calibration(&program, &samples, 1);
+    let compressed = applied(&program, "w8a8", Some(&calibration));
+    let plan = compile(compressed.program.main(), plan_options(1)).unwrap().plan;
+    let kinds: Vec<&str> = plan.steps.iter().map(|step| step.kind.as_str()).collect();
+    assert!(!kinds.contains(&"locket.conv"), "{kinds:?}");
+    assert_eq!(
+        kinds.iter().filter(|kind| **kind == "dequantize").count(),
+        1,
+        "{kinds:?}"
+    );
+    assert_eq!(plan.outputs[1].name, "feature");
 }

@@ -29,8 +29,13 @@ pub(super) fn fold(source: &Function) -> Result<Folded, PlanError> {
             continue;
         }
         live[index] = false;
-        if operation.kind.starts_with("constexpr_") && only_kept(&function, operation.outputs[0]) {
-            compressed[operation.outputs[0].index()] = true;
+        if operation.kind.starts_with("constexpr_")
+            && operation.outputs.iter().all(|&id| only_kept(&function, id))
+        {
+            operation
+                .outputs
+                .iter()
+                .for_each(|id| compressed[id.index()] = true);
             continue;
         }
         let chained: Vec<(ValueId, Tensor)> = operation
