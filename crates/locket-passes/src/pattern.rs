@@ -1,6 +1,7 @@
 //! What passes look for: who makes a value and who reads it, and what operations have in common.
 
 use locket_mil::{Function, Operation, ValueId};
+use locket_ops::Node;
 use locket_tensor::Tensor;
 
 /// Makers and readers of every value, at one moment.
@@ -80,12 +81,9 @@ pub(crate) fn scalar(function: &Function, id: ValueId) -> Option<f32> {
         .copied()
 }
 
-/// A truth value of an operation, false if it is not bound.
+/// A truth value of an operation, as its operator reads it; false if it is not bound.
 pub(crate) fn flag(function: &Function, operation: &Operation, param: &str) -> bool {
-    let tensor = operation.input(param).and_then(|id| function.const_tensor(id));
-    tensor
-        .and_then(Tensor::to_i64)
-        .is_some_and(|values| values == [1])
+    Node::new(function, operation).flag(param, false).unwrap_or(false)
 }
 
 /// Constant axes of a tensor of this rank, counted from the end if negative; `None` if one is not known or not there.

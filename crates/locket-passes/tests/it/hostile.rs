@@ -1,7 +1,7 @@
 //! Functions that break the rules of their operators, as a damaged or hostile file may: nothing panics, the rules of the
 //! representation hold afterwards, and the lints see what is wrong.
 
-use locket_mil::{Arg, Definition, Function, Target, Type, ValueId, text, verify};
+use locket_mil::{Arg, Definition, Function, Program, SourceFormat, Target, Type, ValueId, text, verify};
 use locket_ops::registry;
 use locket_passes::{LintOptions, lint_with, lower, simplify};
 use locket_tensor::{DType, Tensor};
@@ -107,17 +107,25 @@ fn rebind(function: &mut Function, position: usize, random: &mut Random, arg: Ar
 }
 
 fn survive(original: &Function, context: &str) {
-    let mut function = original.clone();
-    simplify(&mut function);
-    verify(&function).unwrap_or_else(|error| panic!("{context}: {error}\n{}", text::print(original, 8)));
-    lower(&mut function);
-    verify(&function).unwrap_or_else(|error| panic!("{context}: {error}\n{}", text::print(original, 8)));
-    let program = locket_mil::Program::new(original.clone(), locket_mil::SourceFormat::Memory);
-    let options = LintOptions {
-        target: Target::Ios16,
-        half: true,
+    let run = || {
+        let mut function = original.clone();
+        simplify(&mut function);
+        verify(&function).unwrap_or_else(|error| panic!("{error}"));
+        lower(&mut function);
+        verify(&function).unwrap_or_else(|error| panic!("{error}"));
+        let program = Program::new(original.clone(), SourceFormat::Memory);
+        let options = LintOptions {
+            target: Target::Ios16,
+            half: true,
+        };
+        lint_with(&program, options);
     };
-    lint_with(&program, options);
+    // The panic itself has been told by then; what led to it has not.
+    assert!(
+        std::panic::catch_unwind(run).is_ok(),
+        "{context}:\n{}",
+        text::print(original, 8)
+    );
 }
 
 fn damaged(original: &Function, seed: u64, name: &str) {

@@ -41,7 +41,7 @@ pub(super) fn of(function: &Function, layer: &Operation) -> Result<Codes, Reason
         true => per_channel(zero).ok_or("its zero points are not one for each output channel")?,
         false => vec![0.0; channels],
     };
-    if zeros.iter().any(|zero| zero.fract() != 0.0) {
+    if zeros.iter().any(|zero| zero.fract() != 0.0 || zero.abs() > 255.0) {
         return Err("its zero points are no codes");
     }
     let mut scale = per_channel("scale").ok_or("its scale is not one number for each output channel")?;
