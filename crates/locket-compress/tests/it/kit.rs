@@ -1,7 +1,5 @@
 //! Where the test kit is: real models and labelled data that are not part of the repository.
 
-use std::path::PathBuf;
-
 use locket_compress::{
     calibrate::{Calibration, CalibrationOptions},
     measure::{Evaluation, Samples, evaluate},
@@ -12,17 +10,6 @@ use locket_formats::{ReadOptions, limits::Limits};
 use locket_kernels::Isa;
 use locket_mil::Program;
 use locket_runtime::PlanOptions;
-
-/// The kit's folder: env `LOCKET_KIT`, else `../shared/kit` beside the repository. Says so and gives `None` if it is missing.
-fn folder() -> Option<PathBuf> {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/kit");
-    let folder = std::env::var_os("LOCKET_KIT").map_or_else(beside, PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: no test kit at {} (set LOCKET_KIT)", folder.display());
-    None
-}
 
 /// A model with its data.
 pub(crate) struct Subject {
@@ -40,7 +27,7 @@ pub(crate) fn plan_options() -> PlanOptions {
 
 /// A model of the kit, with at most so many samples to calibrate and to measure on; `None` if there is no kit.
 pub(crate) fn subject(model: &str, dataset: &str, calib: usize, dev: usize) -> Option<Subject> {
-    let folder = folder()?;
+    let folder = locket_testkit::kit()?;
     let path = folder.join("models").join(model);
     let program = locket_formats::read(&path, &ReadOptions::default(), &Limits::default())
         .unwrap()

@@ -1,6 +1,6 @@
 //! The kit is looked for at `LOCKET_KIT`, else beside the repository; without it these tests say that they were skipped.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use locket_data::npy::NpyArray;
 use locket_data::preprocess::{IntegerInput, Layout};
@@ -10,20 +10,9 @@ use locket_data::{Dataset, InputSpec, NpyType, Preprocess, Quantization, SampleB
 /// Pillow uses, and our decoder round chroma upsampling differently.
 const PICTURE_TOLERANCE: i32 = 3;
 
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
-fn kit() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/kit");
-    let kit = std::env::var_os("LOCKET_KIT").map_or_else(beside, PathBuf::from);
-    if kit.join("kit.json").exists() {
-        return Some(kit);
-    }
-    println!("skipped: no test kit at {}", kit.display());
-    None
-}
-
 #[test]
 fn imagenet_pictures_come_out_as_pillow_makes_them() {
-    let Some(kit) = kit() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let expected = NpyArray::read(&kit.join("parity/preprocess_imagenet224.npy")).unwrap();
     let [pictures, height, width, channels] = *expected.shape() else {
         panic!("four dimensions")
@@ -79,7 +68,7 @@ fn imagenet_pictures_come_out_as_pillow_makes_them() {
 /// steps.
 #[test]
 fn recipes_of_array_sets_give_what_their_formula_says() {
-    let Some(kit) = kit() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let quantization = |scale, zero_point| Some(Quantization { scale, zero_point });
     // Recipe, set, input, and the element at a place of the input from the stored byte (arrays have one channel, or three).
     type Expected = fn(u8) -> f32;
@@ -163,7 +152,7 @@ fn recipes_of_array_sets_give_what_their_formula_says() {
 
 #[test]
 fn every_recipe_of_the_kit_is_read() {
-    let Some(kit) = kit() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let recipes = std::fs::read_dir(kit.join("preprocess")).unwrap();
     let paths: Vec<PathBuf> = recipes.map(|entry| entry.unwrap().path()).collect();
     assert!(paths.len() > 20);
@@ -177,7 +166,7 @@ fn every_recipe_of_the_kit_is_read() {
 /// SqueezeNet's recipe (blue first, a mean for each channel) against the plain pixels of the same size.
 #[test]
 fn every_picture_of_the_kit_becomes_an_input() {
-    let Some(kit) = kit() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let recipe = Preprocess::read(&kit.join("preprocess/squeezenet_v1.1.onnx.toml")).unwrap();
     let plain = Preprocess {
         resize_short_side: Some(256),

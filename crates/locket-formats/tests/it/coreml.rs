@@ -18,7 +18,7 @@ fn check(package: &Path) {
         eprintln!("skipped: LOCKET_CT_PYTHON names no interpreter with coremltools");
         return;
     };
-    let Some(kit) = crate::kit::folder() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let checker = kit.join("../tools/check_mlpackage.py");
     let output = Command::new(python)
         .arg(checker)

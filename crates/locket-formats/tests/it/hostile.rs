@@ -6,7 +6,7 @@ use locket_formats::limits::Limits;
 use locket_formats::{FormatError, Import, ReadOptions, onnx, tflite};
 use locket_mil::verify;
 
-use crate::{kit, mutation};
+use crate::mutation;
 
 /// Small models of the kit; larger ones have nothing that these have not.
 const MODELS: [&str; 4] = [
@@ -26,7 +26,7 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Import, FormatError> {
 
 #[test]
 fn broken_copies_of_real_models_never_panic() {
-    let Some(kit) = kit::folder() else {
+    let Some(kit) = locket_testkit::kit() else {
         return;
     };
     for name in MODELS {

@@ -9,7 +9,6 @@ use locket_formats::{ReadOptions, tflite};
 use locket_tensor::{DType, Tensor};
 
 use crate::interpreter::{excess, run};
-use crate::kit;
 
 /// (entry under `parity/`, largest difference: steps of the output for integers, absolute for floats).
 ///
@@ -47,7 +46,7 @@ fn npy(path: &Path) -> Tensor {
 
 #[test]
 fn integer_models_mean_what_litert_computes() {
-    let Some(kit) = kit::folder() else {
+    let Some(kit) = locket_testkit::kit() else {
         return;
     };
     for (entry, tolerance) in MODELS {

@@ -12,20 +12,9 @@ use locket_passes::{PassReport, lint, lower, simplify};
 
 use crate::{random::compare_each, values::check_types};
 
-/// Where the test kit is, or would be.
-pub(crate) fn kit() -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/kit");
-    std::env::var_os("LOCKET_KIT").map_or(beside, PathBuf::from)
-}
-
-/// The path of a model of the kit; `None`, said aloud, where the kit is missing.
+/// The path of one of its models; `None`, said aloud, where the kit is missing.
 pub(crate) fn model(name: &str) -> Option<PathBuf> {
-    let path = kit().join("models").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: the test kit has no {}", path.display());
-    None
+    Some(locket_testkit::kit()?.join("models").join(name))
 }
 
 fn lowered(path: &Path) -> (Function, Vec<PassReport>) {

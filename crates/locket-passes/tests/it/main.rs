@@ -1,7 +1,6 @@
 //! Tests of the passes: each alone on text files, all together on random graphs and on real models, and the lints.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
     reason = "a test that cannot go on panics, and says aloud what it skips"
 )]
 

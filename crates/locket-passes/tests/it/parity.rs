@@ -7,10 +7,7 @@ use locket_mil::{Function, ValueId};
 use locket_passes::{lower, simplify};
 use locket_tensor::{DType, Tensor};
 
-use crate::{
-    kit::{kit, model},
-    random::run_planned,
-};
+use crate::{kit::model, random::run_planned};
 
 /// The raw elements of an `.npy` file of bytes or floats.
 fn npy(path: &Path) -> Vec<u8> {
@@ -67,8 +64,10 @@ fn quantized_tflite_models_give_what_litert_gives() {
     let mut said = Vec::new();
     let mut failed = false;
     for (file, parity, allowed) in cases {
-        let Some(path) = model(file) else { continue };
-        let folder = kit().join("parity").join(parity);
+        let (Some(path), Some(kit)) = (model(file), locket_testkit::kit()) else {
+            return;
+        };
+        let folder = kit.join("parity").join(parity);
         let function = lowered(&path);
         let given = input(&function, &npy(&folder.join("in0.npy")));
         let found = run_planned(&function, &given, 1);
@@ -84,11 +83,11 @@ fn quantized_tflite_models_give_what_litert_gives() {
 /// Key words: the answers are the ones that LiteRT gives.
 #[test]
 fn the_key_word_model_answers_as_litert_does() {
-    let Some(path) = model("kws_dscnn_int8.tflite") else {
+    let (Some(path), Some(kit)) = (model("kws_dscnn_int8.tflite"), locket_testkit::kit()) else {
         return;
     };
-    let samples = npy(&kit().join("data/kws/dev/x.npy"));
-    let oracle = npy(&kit().join("oracle/kws_dscnn_int8.dev.npy"));
+    let samples = npy(&kit.join("data/kws/dev/x.npy"));
+    let oracle = npy(&kit.join("oracle/kws_dscnn_int8.dev.npy"));
     let function = lowered(&path);
     let elems = function.ty(function.inputs[0]).elems();
     let count = samples.len() / elems;

@@ -1,4 +1,3 @@
 //! The interface, from files to answers.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod parity;

@@ -1,7 +1,5 @@
 //! Models of other people give the answers that other runtimes gave: the stored outputs of the test kit.
 
-use std::path::{Path, PathBuf};
-
 use locket::{DictionaryFeatureProvider, Model, ModelConfiguration, Tensor};
 use locket_data::NpyArray;
 
@@ -11,16 +9,6 @@ const TOLERANCE: f32 = 1e-4;
 /// The same for the autoencoder from ONNX: its stored output is itself 9.2e-5 of the range away from a computation in
 /// float64, ours 2.6e-5, so that both together may exceed what either does.
 const AUTOENCODER_TOLERANCE: f32 = 1.5e-4;
-
-fn kit() -> Option<PathBuf> {
-    let given = std::env::var_os("LOCKET_KIT").map(PathBuf::from);
-    let kit = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/kit"));
-    if kit.is_dir() {
-        return Some(kit);
-    }
-    eprintln!("skipped: no test kit at {}", kit.display());
-    None
-}
 
 /// (entry under `parity/`, model file): those whose outputs are float.
 const MODELS: &[(&str, &str)] = &[
@@ -35,7 +23,7 @@ const MODELS: &[(&str, &str)] = &[
 
 #[test]
 fn stored_outputs_are_matched() {
-    let Some(kit) = kit() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     for (entry, file) in MODELS {
         let folder = kit.join("parity").join(entry);
         let input = NpyArray::read(&folder.join("in0.npy")).unwrap();
@@ -65,10 +53,6 @@ fn stored_outputs_are_matched() {
             .zip(&expected)
             .fold(0f32, |max, (a, b)| max.max((a - b).abs()));
         let relative = worst / (high - low);
-        eprintln!(
-            "{file}: largest difference {worst:e} of a range of {}",
-            high - low
-        );
         let tolerance = if *entry == "ad_onnx" {
             AUTOENCODER_TOLERANCE
         } else {

@@ -8,7 +8,6 @@ use locket_formats::onnx::{self, ReadOptions};
 use locket_mil::{Program, Severity, verify};
 
 use super::{check, contents};
-use crate::kit;
 
 /// Models whose every operator has a place in MIL.
 const MODELS: [&str; 9] = [
@@ -36,7 +35,7 @@ fn read(path: &Path) -> Program {
 
 /// Writes every model in both precisions, and hands each package on.
 fn each_package(then: impl Fn(&Path, &Program)) {
-    let Some(kit) = kit::folder() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let folder = tempfile::tempdir().unwrap();
     for model in MODELS {
         let program = read(&kit.join(format!("models/{model}.onnx")));

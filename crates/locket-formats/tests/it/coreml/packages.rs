@@ -10,7 +10,6 @@ use locket_formats::onnx::ReadOptions;
 use locket_mil::{Function, Target, ValueId, verify};
 
 use super::{check, contents};
-use crate::kit;
 
 /// One line for each package: interface, operators, constants.
 fn summary(path: &Path) -> String {
@@ -41,7 +40,7 @@ fn summary(path: &Path) -> String {
 
 #[test]
 fn packages_are_read() {
-    let Some(kit) = kit::folder() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let cases = [
         (
             "f32",
@@ -76,7 +75,7 @@ fn packages_are_read() {
 
 #[test]
 fn packages_are_written_as_they_were_read() {
-    let Some(kit) = kit::folder() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let folder = tempfile::tempdir().unwrap();
     for variant in ["f32", "f16", "w8", "pal6"] {
         let source = kit.join(format!("models/mobilenet_v1_0.25_224_{variant}.mlpackage"));
@@ -126,7 +125,7 @@ fn assert_same(left: &Function, right: &Function) {
 #[test]
 #[ignore = "slow: starts coremltools for each package, 60 s"]
 fn the_checker_agrees() {
-    let Some(kit) = kit::folder() else { return };
+    let Some(kit) = locket_testkit::kit() else { return };
     let folder = tempfile::tempdir().unwrap();
     for variant in ["f32", "f16", "w8", "pal6"] {
         let source = kit.join(format!("models/mobilenet_v1_0.25_224_{variant}.mlpackage"));

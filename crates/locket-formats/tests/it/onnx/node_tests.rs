@@ -11,7 +11,6 @@ use locket_mil::{Dialect, Severity, verify};
 use locket_tensor::{DType, Tensor};
 
 use crate::interpreter::{Stop, excess, narrowed, run};
-use crate::kit;
 
 /// How many of the 1079 tests are lowered without a foreign operation; raise it with each operator, never lower it.
 const LOWERED_FLOOR: usize = 700;
@@ -159,7 +158,7 @@ fn check(name: &str, folder: &Path, (relative, absolute): (f64, f64), counts: &m
 
 #[test]
 fn operator_tests_are_lowered_and_right() {
-    let Some(kit) = kit::folder() else {
+    let Some(kit) = locket_testkit::kit() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
