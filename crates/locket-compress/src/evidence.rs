@@ -60,6 +60,7 @@ pub fn evidence(outcome: &Outcome, goals: &Goals, around: Surroundings) -> Evide
         provenance: around.provenance,
         budgets: Budgets {
             memory_bytes: goals.memory_bytes,
+            size_bytes: goals.size_bytes,
             latency_ms: budget_ms,
             frame_ms: around.frame_ms,
             max_drop: goals.max_drop,
@@ -128,6 +129,11 @@ fn shortfall(item: &Shortfall) -> ReportShortfall {
             excess: (peak - limit) as f64,
             fix: "a smaller input or a narrower network: no form of the weights that was tried keeps to the other limits".to_owned(),
         },
+        Shortfall::Size { package, limit } => ReportShortfall {
+            limit: Limit::Size,
+            excess: (package - limit) as f64,
+            fix: "a narrower network: no form of the weights that was tried keeps to the other limits".to_owned(),
+        },
         Shortfall::Latency { p99, limit, chance } => ReportShortfall {
             limit: Limit::Latency,
             excess: (p99.as_secs_f64() - limit.as_secs_f64()) * 1e3,
@@ -180,7 +186,15 @@ fn gauges(best: &Tried, goals: &Goals, looked_at: usize) -> Gauges {
         bound_name: "upper 95 % bound".to_owned(),
         sentence: None,
     });
+    let size = goals.size_bytes.map(|limit| Gauge {
+        limit: Some(limit as f64),
+        value: variant.package_bytes as f64,
+        value_name: "package".to_owned(),
+        kind: Kind::Measured,
+        ..Gauge::default()
+    });
     Gauges {
+        size,
         memory: Some(Gauge {
             limit: goals.memory_bytes.map(|limit| limit as f64),
             value: variant.peak_bytes as f64,

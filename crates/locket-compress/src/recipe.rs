@@ -10,9 +10,11 @@ mod bias;
 mod form;
 mod layers;
 mod outcome;
+mod probe;
 mod work;
 
 pub use apply::{apply, apply_mixed};
 pub use form::{LayerChoice, Recipe, UnknownRecipe, WeightForm};
 pub use layers::{Layer, layers, weight_bytes};
 pub use outcome::{ApplyOptions, Compressed, LayerReport, Progress};
+pub use probe::{Probe, probe};

@@ -4,10 +4,11 @@
 //! of its plan, the latency of its predictions and its accuracy are those of the file that is handed over. A step
 //! that does not pay is refused, with its measurement, and stays in the record.
 //!
-//! The order of the steps: 8-bit weights and activations everywhere; 8-bit weights alone if activations cost too much; then,
-//! while memory is over its limit, palettes of fewer bits for the layers that bear them best. Which layers those are follows
-//! from the divergence of the outputs with one layer compressed at a time ([`sensitivity`]), which adds up well enough
-//! over layers to be divided like a budget ([`allocate`]).
+//! The order of the steps: 8-bit weights and activations everywhere; 8-bit weights alone if activations cost too much, and then
+//! as many layers on 8-bit activations as the latency asks for; then, while memory or the package is over its limit,
+//! fewer bits for the layers that bear them best. Which layers those are follows from the divergence of the outputs with
+//! one layer compressed at a time ([`sensitivity`]), which adds up well enough over layers to be divided like a
+//! budget ([`allocate`]).
 
 mod allocate;
 mod goals;
@@ -20,9 +21,9 @@ use locket_data::statistics::PairedCounts;
 use locket_mil::Program;
 use locket_runtime::PlanOptions;
 
-pub use allocate::allocate;
+pub use allocate::{Targets, allocate};
 pub use goals::{CONFIDENCE, Goals, MAX_OVERRUN_CHANCE, Shortfall};
-pub use sensitivity::{LayerSensitivity, Sensitivity, sensitivity};
+pub use sensitivity::{LayerSensitivity, Sensitivity, operand_sensitivity, sensitivity};
 pub use variant::{PROFILED_RUNS, Variant, measure};
 
 use crate::{
@@ -107,6 +108,9 @@ impl Outcome {
 /// Most mixed variants that are made, written and measured.
 const MIXED_TRIES: usize = 4;
 
+/// The least part of the weights' bytes that a further mixed variant is asked to save: one in so many.
+const LEAST_STEP: u64 = 200;
+
 struct Loop<'a> {
     request: Request<'a>,
     calibration: Calibration<'a>,
@@ -149,7 +153,8 @@ pub fn optimize(request: Request<'_>) -> Result<Outcome, CompressError> {
         sensitivity: None,
     };
     search.uniform()?;
-    search.mixed()?;
+    search.operands()?;
+    search.fewer_bits()?;
     let k = search.tried.len() - 1;
     let best = &search.tried[search.chosen];
     let shortfalls = request.goals.shortfalls(&best.variant, &best.paired, k);
@@ -188,58 +193,123 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn memory_met(&self) -> bool {
-        let limit = self.request.goals.memory_bytes;
-        limit.is_none_or(|limit| self.tried[self.chosen].variant.peak_bytes <= limit)
-    }
-
-    /// Fewer bits for layers that bear them, until memory is met or nothing more can be had.
-    fn mixed(&mut self) -> Result<(), CompressError> {
-        let Some(limit) = self.request.goals.memory_bytes.filter(|_| !self.memory_met()) else {
+    /// 8-bit activations for the layers that bear them, where they cost too much everywhere and the latency is over its limit
+    /// without any.
+    fn operands(&mut self) -> Result<(), CompressError> {
+        let Some(limit) = self.request.goals.latency else {
             return Ok(());
         };
-        (self.request.progress)("finding out which layers bear fewer bits");
-        let base = if self.chosen > 0 {
-            LayerChoice::W8A8
-        } else {
-            LayerChoice::weights(WeightForm::Int8)
+        let [_, integers, floats] = self.tried.as_slice() else {
+            return Ok(());
         };
-        let forms = [base, palette(6), palette(4), palette(3), palette(2)];
-        let options = self.options();
-        let table = sensitivity(
+        let late = floats.variant.latency.overrun_bound(limit, CONFIDENCE) > MAX_OVERRUN_CHANCE;
+        if floats.decision != Decision::Accepted || !late {
+            return Ok(());
+        }
+        (self.request.progress)("finding out which layers bear 8-bit activations");
+        let time = |variant: &Variant, layer: &str| -> u64 {
+            let steps = variant.operators.iter();
+            let of_layer = steps.filter(|step| step.origin.iter().any(|name| name == layer));
+            of_layer.map(|step| step.wall_ns).sum()
+        };
+        let table = operand_sensitivity(
             self.request.program,
             &self.calibration,
-            &forms,
-            &options,
+            &[
+                (LayerChoice::W8A8, &|layer| time(&integers.variant, layer)),
+                (LayerChoice::weights(WeightForm::Int8), &|layer| {
+                    time(&floats.variant, layer)
+                }),
+            ],
+            &self.options(),
             self.request.progress,
         )?;
-        let peak = self.tried[self.chosen].variant.peak_bytes;
-        let mut excess = peak.saturating_sub(limit);
+        let slowest = floats.variant.latency.percentile_ms(0.99) * 1e6;
+        let in_layers: u64 = table.layers.iter().map(|layer| layer.time_ns[1]).sum();
+        let mut excess = (slowest - limit.as_secs_f64() * 1e9).max(0.0) as u64;
         for attempt in 0..MIXED_TRIES {
-            let current = self.tried[self.chosen].variant.stored_weight_bytes;
-            let target = current.saturating_sub(excess);
-            let Some(choices) = allocate(&table, target) else {
+            let targets = Targets {
+                bytes: None,
+                time_ns: Some(in_layers.saturating_sub(excess)),
+            };
+            let Some(choices) = allocate(&table, targets) else {
                 break;
             };
-            let name = format!("mixed palettes, try {}", attempt + 1);
-            (self.request.progress)(&format!("compressing: {name}"));
-            let made = apply_mixed(
-                self.request.program,
+            self.mixture(
+                &format!("8-bit activations where borne, try {}", attempt + 1),
                 &choices,
-                Some(&self.calibration),
-                &self.options(),
             )?;
-            let recipe = summary(&choices);
-            self.judge(&name, &recipe, &made)?;
-            let peak = self.tried.last().map_or(0, |tried| tried.variant.peak_bytes);
-            if peak <= limit {
+            let variant = &self.tried[self.tried.len() - 1].variant;
+            if variant.latency.overrun_bound(limit, CONFIDENCE) <= MAX_OVERRUN_CHANCE {
                 break;
             }
-            // What the plan holds beside the file's bytes (padding to panels) is only known once it is made.
-            excess += peak - limit;
+            let slowest = variant.latency.percentile_ms(0.99) * 1e6;
+            excess += (slowest - limit.as_secs_f64() * 1e9).max(in_layers as f64 * 0.02) as u64;
         }
         self.sensitivity = Some(table);
         Ok(())
+    }
+
+    /// Fewer bits for layers that bear them, until memory and size are met or nothing more can be had.
+    fn fewer_bits(&mut self) -> Result<(), CompressError> {
+        let goals = self.request.goals;
+        let over = |variant: &Variant| {
+            let memory = goals
+                .memory_bytes
+                .map_or(0, |limit| variant.peak_bytes.saturating_sub(limit));
+            let size = goals
+                .size_bytes
+                .map_or(0, |limit| variant.package_bytes.saturating_sub(limit));
+            (memory, size)
+        };
+        let start = &self.tried[self.chosen].variant;
+        let (memory, size) = over(start);
+        if memory == 0 && size == 0 {
+            return Ok(());
+        }
+        (self.request.progress)("finding out which layers bear fewer bits");
+        // Integer layers expand their palettes when the plan is made: that makes the package smaller, not the memory.
+        let integers = memory == 0 && self.tried[1].decision == Decision::Accepted;
+        let table = sensitivity(
+            self.request.program,
+            &self.calibration,
+            &forms(integers),
+            &self.options(),
+            self.request.progress,
+        )?;
+        let stored = start.stored_weight_bytes;
+        let mut excess = memory.max(size);
+        for attempt in 0..MIXED_TRIES {
+            let targets = Targets {
+                bytes: Some(stored.saturating_sub(excess)),
+                time_ns: None,
+            };
+            let Some(choices) = allocate(&table, targets) else {
+                break;
+            };
+            self.mixture(&format!("fewer bits where borne, try {}", attempt + 1), &choices)?;
+            let (memory, size) = over(&self.tried[self.tried.len() - 1].variant);
+            if memory == 0 && size == 0 {
+                break;
+            }
+            // What the plan and the description hold beside the weights' bytes is only known once they are made; too small a
+            // step would find the same forms again.
+            excess += memory.max(size).max(stored / LEAST_STEP);
+        }
+        self.sensitivity = Some(table);
+        Ok(())
+    }
+
+    /// Compresses each layer in a form of its own, and judges what comes of it.
+    fn mixture(&mut self, name: &str, choices: &[LayerChoice]) -> Result<(), CompressError> {
+        (self.request.progress)(&format!("compressing: {name}"));
+        let made = apply_mixed(
+            self.request.program,
+            choices,
+            Some(&self.calibration),
+            &self.options(),
+        )?;
+        self.judge(name, &summary(choices), &made)
     }
 
     /// Writes, reads back, measures and decides.
@@ -266,8 +336,24 @@ impl Loop<'_> {
     }
 }
 
-fn palette(bits: u8) -> LayerChoice {
-    LayerChoice::weights(WeightForm::Palette { bits, group: None })
+/// What layers choose from where fewer bits are needed: for layers on integers, or on floats.
+fn forms(integers: bool) -> Vec<LayerChoice> {
+    let palette = |bits, group| LayerChoice {
+        weights: WeightForm::Palette { bits, group },
+        activations: integers,
+    };
+    let base = LayerChoice {
+        weights: WeightForm::Int8,
+        activations: integers,
+    };
+    let mut forms = vec![base];
+    for bits in [6, 4, 3, 2] {
+        if integers {
+            forms.push(palette(bits, Some(1)));
+        }
+        forms.push(palette(bits, None));
+    }
+    forms
 }
 
 /// How many layers have which form, such as `20 x w8a8, 6 x pal4`.

@@ -18,7 +18,7 @@ use crate::calibrate::Curvatures;
 pub(crate) use encoded::Encoded;
 pub(crate) use int4::int4;
 pub(crate) use int8::{int8, least_scales, pruned_int8};
-pub(crate) use palette::palette;
+pub(crate) use palette::{palette, palette_int8};
 pub(crate) use prune::prune;
 pub(crate) use store::Stored;
 
@@ -57,6 +57,9 @@ impl Matrix {
     }
 }
 
+/// 8-bit codes go from -127 to 127, so that every weight has its negative.
+pub(crate) const LARGEST_CODE: f32 = 127.0;
+
 /// How weights are rounded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounding<'a> {
@@ -68,13 +71,13 @@ pub(crate) struct Rounding<'a> {
     pub(crate) threads: usize,
 }
 
-/// A number as a constant of `dtype` holds it: rounded to float16 if that is the type. Scales and tables are rounded before
-/// weights are rounded to them.
+/// A number as a constant of `dtype` holds it: rounded to float16 or to an 8-bit code if that is the type. Scales and tables
+/// are rounded before weights are rounded to them.
 pub(crate) fn as_stored(dtype: DType, value: f32) -> f32 {
-    if dtype == DType::Float16 {
-        f16::from_f32(value).to_f32()
-    } else {
-        value
+    match dtype {
+        DType::Float16 => f16::from_f32(value).to_f32(),
+        DType::Int8 => value.round_ties_even().clamp(-LARGEST_CODE, LARGEST_CODE),
+        _ => value,
     }
 }
 

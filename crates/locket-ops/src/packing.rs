@@ -4,7 +4,7 @@ use half::f16;
 use locket_kernels::{Blocks, WeightsF32};
 use locket_tensor::{DType, Tensor};
 
-use crate::{Node, Weight};
+use crate::{Node, Weight, constant};
 
 /// A weight `[N, C, taps...]`, reordered to `[N][taps][C]`, in the form in which a kernel keeps it.
 pub(crate) struct Packing {
@@ -252,7 +252,7 @@ fn blockwise(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<
 }
 
 fn lut(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<Form> {
-    let table = node.tensor("lut")?;
+    let table = constant::fold(node.function, node.operation.input("lut")?)?;
     let tables = table.to_f32()?;
     let elems = n * channels * taps;
     let indices = node.tensor("indices")?;

@@ -208,9 +208,13 @@ pub(crate) fn gauge_sentence(limit: Limit, gauge: &Gauge) -> String {
 pub(crate) fn in_unit(limit: Limit, value: f64) -> String {
     match limit {
         // Beyond 2^63 the cast saturates, which is as good as any other way to say "absurdly many".
-        Limit::Memory if value.is_finite() && value >= 0.0 => units::bytes(value.round() as u64),
-        Limit::Memory if value.is_finite() => format!("−{}", units::bytes((-value).round() as u64)),
-        Limit::Memory => units::NONE.to_owned(),
+        Limit::Memory | Limit::Size if value.is_finite() && value >= 0.0 => {
+            units::bytes(value.round() as u64)
+        }
+        Limit::Memory | Limit::Size if value.is_finite() => {
+            format!("−{}", units::bytes((-value).round() as u64))
+        }
+        Limit::Memory | Limit::Size => units::NONE.to_owned(),
         Limit::Latency => units::milliseconds(value),
         Limit::Accuracy => units::percent(value),
     }
@@ -221,8 +225,8 @@ pub(crate) fn limit_text(limit: Limit, value: f64) -> String {
     match limit {
         Limit::Accuracy => units::percent_limit(value),
         Limit::Latency => units::milliseconds_limit(value),
-        Limit::Memory if value >= 0.0 => units::bytes_limit(value.round() as u64),
-        Limit::Memory => units::NONE.to_owned(),
+        Limit::Memory | Limit::Size if value >= 0.0 => units::bytes_limit(value.round() as u64),
+        Limit::Memory | Limit::Size => units::NONE.to_owned(),
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let device = find_device("watch-series-7")?;
     let goals = Goals {
         memory_bytes: device.budgets.memory_bytes(),
+        size_bytes: None,
         latency: device
             .budgets
             .latency_ms()

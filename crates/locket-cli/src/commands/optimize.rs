@@ -50,6 +50,9 @@ pub(crate) struct Options {
     /// Memory that weights, tensors and scratch may take together, such as 8MB
     #[arg(long, value_name = "SIZE", value_parser = budget::bytes)]
     memory: Option<u64>,
+    /// Bytes that the package may take on disk, such as 1.2MB
+    #[arg(long, value_name = "SIZE", value_parser = budget::bytes)]
+    size: Option<u64>,
     #[command(flatten)]
     latency: budget::LatencyOptions,
     /// Largest drop in top-1 that is acceptable, such as 0.7%
@@ -76,6 +79,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         memory_bytes: options
             .memory
             .or_else(|| of_device.and_then(Budgets::memory_bytes)),
+        size_bytes: options.size,
         latency: options
             .latency
             .budget()?
@@ -83,7 +87,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         max_drop: options.max_drop,
     };
     if goals == Goals::default() {
-        bail!("no budget given: expected at least one of --memory, --latency, --fps, --max-drop or --device");
+        bail!(
+            "no budget given: expected at least one of --memory, --size, --latency, --fps, --max-drop or --device"
+        );
     }
     let job = Job {
         title: options

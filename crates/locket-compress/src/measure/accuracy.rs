@@ -71,7 +71,8 @@ impl Evaluation {
         total / mine.len().max(1) as f64
     }
 
-    fn of(rows: &[Vec<f32>], samples: &Samples) -> Result<Self, CompressError> {
+    /// The evaluation of scores, one row for each sample.
+    pub(crate) fn of(rows: &[Vec<f32>], samples: &Samples) -> Result<Self, CompressError> {
         let classes = rows.first().map_or(0, Vec::len);
         if let Some(label) = samples.labels.iter().find(|&&label| label >= classes) {
             let message = format!("a sample has class {label}, but the model tells {classes} classes apart");

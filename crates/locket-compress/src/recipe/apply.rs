@@ -2,7 +2,9 @@
 
 use locket_mil::{Function, Program};
 
-use super::{ApplyOptions, Compressed, Layer, LayerChoice, Progress, Recipe, layers::layers, work::Work};
+use super::{
+    ApplyOptions, Compressed, Layer, LayerChoice, Progress, Recipe, WeightForm, layers::layers, work::Work,
+};
 use crate::{
     CompressError,
     calibrate::{Calibration, Stream, StreamOptions},
@@ -69,7 +71,10 @@ pub fn apply_mixed(
     compress(program, function, &layers, choices, calibration, options)
 }
 
-fn simplified(program: &Program, calibration: Option<&Calibration<'_>>) -> Result<Function, CompressError> {
+pub(super) fn simplified(
+    program: &Program,
+    calibration: Option<&Calibration<'_>>,
+) -> Result<Function, CompressError> {
     let mut function = program.main().clone();
     locket_passes::simplify(&mut function);
     match calibration {
@@ -130,14 +135,30 @@ fn compress(
 }
 
 /// The choice that suits a layer, and why it is another than asked for.
-fn suited(layer: &Layer, choice: LayerChoice) -> (LayerChoice, Option<String>) {
-    // A layer on integers needs its weight as integers whatever its size.
-    if choice == LayerChoice::FLOAT || choice.activations || layer.weight_elems >= LEAST_ELEMS {
+pub(super) fn suited(layer: &Layer, choice: LayerChoice) -> (LayerChoice, Option<String>) {
+    if choice == LayerChoice::FLOAT || choice == LayerChoice::W8A8 {
         return (choice, None);
     }
-    let reason = format!(
-        "its weight has {} elements; below {LEAST_ELEMS} a compressed form saves nothing worth having",
-        layer.weight_elems
-    );
-    (LayerChoice::FLOAT, Some(reason))
+    // A layer on integers needs its weight as integers whatever its size.
+    let plainer = match choice.activations {
+        true => LayerChoice::W8A8,
+        false => LayerChoice::FLOAT,
+    };
+    if layer.weight_elems < LEAST_ELEMS {
+        let reason = format!(
+            "its weight has {} elements; below {LEAST_ELEMS} a compressed form saves nothing worth having",
+            layer.weight_elems
+        );
+        return (plainer, Some(reason));
+    }
+    let rows = layer.weight_shape[0];
+    if let WeightForm::Palette {
+        group: Some(group), ..
+    } = choice.weights
+        && !rows.is_multiple_of(usize::from(group))
+    {
+        let reason = format!("groups of {group} do not divide its {rows} output channels");
+        return (plainer, Some(reason));
+    }
+    (choice, None)
 }

@@ -39,7 +39,8 @@ pub enum WeightForm {
 pub struct LayerChoice {
     /// How its weight is stored.
     pub weights: WeightForm,
-    /// True if it computes on 8-bit integers: its operand is quantised too. Only with [`WeightForm::Int8`].
+    /// True if it computes on 8-bit integers: its operand is quantised too. Only with forms that are integers once expanded:
+    /// [`WeightForm::Int8`], [`WeightForm::PrunedInt8`], and [`WeightForm::Palette`], whose entries then are 8-bit integers.
     pub activations: bool,
 }
 
@@ -79,10 +80,23 @@ impl FromStr for LayerChoice {
     type Err = UnknownRecipe;
 
     fn from_str(text: &str) -> Result<Self, UnknownRecipe> {
-        match text {
-            "w8a8" => Ok(Self::W8A8),
-            _ => text.parse().map(Self::weights),
+        let Some(weights) = text.strip_suffix("a8") else {
+            return text.parse().map(Self::weights);
+        };
+        let weights = weights.parse()?;
+        if !matches!(
+            weights,
+            WeightForm::Int8 | WeightForm::PrunedInt8 { .. } | WeightForm::Palette { .. }
+        ) {
+            return Err(UnknownRecipe {
+                found: text.to_owned(),
+                why: ", 8-bit operands go with w8, palettes and pruned w8",
+            });
         }
+        Ok(Self {
+            weights,
+            activations: true,
+        })
     }
 }
 
@@ -96,7 +110,7 @@ pub struct Recipe(
 impl Recipe {
     /// Names that are known, for messages and help.
     pub const KNOWN: &str = "w8a8, w8, w4, pal1, pal2, pal3, pal4, pal6, pal8 (each also with g16 and the like for groups of output \
-         channels), prune50 (1 to 99 percent), prune50+w8, f16";
+         channels), prune50 (1 to 99 percent), prune50+w8, f16; palettes and prune50+w8 also with a8 for 8-bit activations, as in pal4a8";
 
     /// True if it cannot be applied without calibration samples.
     pub fn needs_calibration(self) -> bool {
@@ -214,7 +228,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        let names = "w8a8 w8 w4 f16 float pal1 pal2 pal3 pal4 pal6 pal8 pal4g16 pal3g1 prune1 prune50 prune99 prune75+w8";
+        let names = "w8a8 pal4a8 pal3g1a8 prune50+w8a8 w8 w4 f16 float pal1 pal2 pal3 pal4 pal6 pal8 pal4g16 pal3g1 prune1 prune50 prune99 prune75+w8";
         for name in names.split(' ') {
             assert_eq!(name.parse::<Recipe>().unwrap().to_string(), name);
         }
@@ -234,6 +248,7 @@ mod tests {
             ("pal5", "1, 2, 3, 4, 6 or 8 bits"),
             ("pal4g0", "1 to 65535"),
             ("pal", "1, 2, 3, 4, 6 or 8 bits"),
+            ("w4a8", "8-bit operands go with w8"),
             ("prune0", "1 to 99 percent"),
             ("prune100", "1 to 99 percent"),
             ("prune50+pal4", "combine with w8 only"),

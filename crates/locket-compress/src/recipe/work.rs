@@ -13,8 +13,8 @@ use crate::{
     activations::{Grid, Placement, input_grid, insert},
     calibrate::{Calibration, Curvatures, Patches, Point, Stream},
     weights::{
-        Encoded, Matrix, Rounding, Stored, float_tensor, int4, int8, least_scales, palette, prune,
-        pruned_int8,
+        Encoded, Matrix, Rounding, Stored, float_tensor, int4, int8, least_scales, palette, palette_int8,
+        prune, pruned_int8,
     },
 };
 
@@ -121,7 +121,7 @@ impl<'a> Work<'a> {
             _ => None,
         };
         let stored = self
-            .encode(layer, choice.weights, &weight, curvatures.as_ref())
+            .encode(layer, choice, &weight, curvatures.as_ref())
             .and_then(|encoded| {
                 let dtype = self.weight_type(layer);
                 let stored = Stored::new(&encoded, dtype, &layer.weight_shape);
@@ -151,6 +151,34 @@ impl<'a> Work<'a> {
             self.set_bias(layer, &bias);
         }
         Ok(report)
+    }
+
+    /// The function with the layer's weight in each of these forms, and the bytes that it takes in a file; the function here stays
+    /// as it is. `None` for forms that do not suit.
+    pub(super) fn alternatives(
+        &mut self,
+        layer: &Layer,
+        forms: &[Option<LayerChoice>],
+        stream: &mut Stream<'_>,
+    ) -> Result<Vec<Option<(u64, Function)>>, CompressError> {
+        let weight = self.dense_weight(layer)?;
+        let curvatures = self.curvatures(layer, stream)?;
+        let made = forms.iter().map(|form| {
+            let form = (*form)?;
+            let encoded = self.encode(layer, form, &weight, curvatures.as_ref()).ok()?;
+            let stored = Stored::new(&encoded, self.weight_type(layer), &layer.weight_shape);
+            let bytes = stored.bytes();
+            let mut other = Self {
+                function: self.function.clone(),
+                calibration: self.calibration,
+                operands: Vec::new(),
+                sums: Vec::new(),
+                threads: self.threads,
+            };
+            other.replace_weight(layer, &encoded, stored);
+            Some((bytes, other.function))
+        });
+        Ok(made.collect())
     }
 
     fn corrected_bias(
@@ -244,17 +272,18 @@ impl<'a> Work<'a> {
     fn encode(
         &self,
         layer: &Layer,
-        form: WeightForm,
+        choice: LayerChoice,
         weight: &Matrix,
         curvatures: Option<&Curvatures>,
     ) -> Result<Encoded, String> {
+        let form = choice.weights;
         let rounding = Rounding {
             curvatures,
             dtype: self.weight_type(layer),
             threads: self.threads,
         };
         let pruned = matches!(form, WeightForm::Pruned { .. } | WeightForm::PrunedInt8 { .. });
-        if pruned && weight.values.iter().all(|&value| value == 0.0) {
+        if pruned && !choice.activations && weight.values.iter().all(|&value| value == 0.0) {
             return Err("its weight is zero throughout".to_owned());
         }
         match form {
@@ -273,27 +302,36 @@ impl<'a> Work<'a> {
                     false => Err("a weight is beyond the range of float16".to_owned()),
                 }
             }
-            WeightForm::Int8 => {
-                let least =
-                    self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale));
-                Ok(int8(weight, least.as_deref(), rounding))
-            }
+            WeightForm::Int8 => Ok(int8(weight, self.least_scales(layer).as_deref(), rounding)),
             WeightForm::Int4 => Ok(int4(weight, &layer.weight_shape, rounding)),
             WeightForm::Palette { bits, group } => {
-                let group = group.map_or(weight.rows, usize::from);
-                if !weight.rows.is_multiple_of(group) {
-                    let rows = weight.rows;
-                    return Err(format!(
-                        "groups of {group} do not divide its {rows} output channels"
-                    ));
-                }
-                Ok(palette(weight, bits, weight.rows / group, rounding))
+                let groups = group.map_or(1, |group| weight.rows / usize::from(group));
+                Ok(match choice.activations {
+                    true => palette_int8(
+                        weight,
+                        bits,
+                        groups,
+                        self.least_scales(layer).as_deref(),
+                        rounding,
+                    ),
+                    false => palette(weight, bits, groups, rounding),
+                })
             }
             WeightForm::Pruned { percent } => Ok(Encoded::Sparse(prune(weight, percent, rounding).values)),
             WeightForm::PrunedInt8 { percent } => {
-                Ok(pruned_int8(&prune(weight, percent, rounding), rounding.dtype))
+                let pruned = prune(weight, percent, rounding);
+                Ok(pruned_int8(
+                    &pruned,
+                    self.least_scales(layer).as_deref(),
+                    rounding.dtype,
+                ))
             }
         }
+    }
+
+    /// The least scale of each row with which the bias is still a 32-bit integer; `None` if the layer computes on floats.
+    fn least_scales(&self, layer: &Layer) -> Option<Vec<f32>> {
+        self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale))
     }
 
     /// Puts a compressed weight in the place of the one before.

@@ -1,23 +1,40 @@
-//! Divides a budget of bytes over layers.
+//! Divides budgets of bytes and time over layers.
 
-use super::Sensitivity;
+use super::{LayerSensitivity, Sensitivity};
 use crate::recipe::LayerChoice;
 
-/// Turns of the bisection: more than the distinct slopes of any network need.
-const TURNS: usize = 60;
+/// Multipliers that are tried for each factor of ten: neighbours differ by 3 %.
+const STEPS_PER_DECADE: i32 = 80;
 
-/// The forms with the least sum of divergences whose weights take at most `target_bytes` in the file (layers and the rest
-/// together), by a Lagrange multiplier on bytes: every layer takes the form with the least `divergence + multiplier * bytes`, and the
-/// multiplier is bisected to the smallest that keeps to the target. `None` if even the smallest forms are too large.
-pub fn allocate(table: &Sensitivity, target_bytes: u64) -> Option<Vec<LayerChoice>> {
-    let pick = |multiplier: f64| -> (Vec<usize>, u64) {
+/// Factors of ten that multipliers span, around 1: divergences are between 1e-9 and some tens, loads about 1.
+const DECADES: i32 = 24;
+
+/// What an allocation must keep to; `None` is one that does not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Targets {
+    /// Bytes of the weights in the file, layers and the rest together.
+    pub bytes: Option<u64>,
+    /// Nanoseconds of the layers of one prediction.
+    pub time_ns: Option<u64>,
+}
+
+/// The forms with about the least sum of divergences that keep to the targets, by a Lagrange multiplier: every layer takes the form with the
+/// least `divergence + multiplier * load`, where the load is what the form takes of each target, as a share of it, added up. The
+/// smallest multiplier with which all targets are kept is taken; multipliers are tried one by one, because with two targets a larger
+/// one may break what a smaller one kept. `None` if none keeps to them.
+pub fn allocate(table: &Sensitivity, targets: Targets) -> Option<Vec<LayerChoice>> {
+    let share =
+        |amount: u64, target: Option<u64>| target.map_or(0.0, |target| amount as f64 / target.max(1) as f64);
+    let time = |layer: &LayerSensitivity, form: usize| layer.time_ns.get(form).copied().unwrap_or(0);
+    let pick = |multiplier: f64| -> (Vec<usize>, bool) {
         let chosen: Vec<usize> = table
             .layers
             .iter()
             .map(|layer| {
                 let cost = |form: usize| {
-                    layer.divergence[form]
-                        .map(|divergence| divergence.max(0.0) + multiplier * layer.bytes[form] as f64)
+                    let load =
+                        share(layer.bytes[form], targets.bytes) + share(time(layer, form), targets.time_ns);
+                    layer.divergence[form].map(|divergence| divergence.max(0.0) + multiplier * load)
                 };
                 (0..table.forms.len())
                     .filter_map(|form| cost(form).map(|cost| (form, cost)))
@@ -25,39 +42,27 @@ pub fn allocate(table: &Sensitivity, target_bytes: u64) -> Option<Vec<LayerChoic
                     .map_or(0, |(form, _)| form)
             })
             .collect();
-        let bytes: u64 = chosen
-            .iter()
-            .zip(&table.layers)
-            .map(|(&form, layer)| layer.bytes[form])
-            .sum();
-        (chosen, bytes + table.other_bytes)
-    };
-    let (mut low, mut high) = (0.0, 1e6);
-    if pick(high).1 > target_bytes {
-        return None;
-    }
-    for _ in 0..TURNS {
-        // Geometric, because slopes span many orders of magnitude.
-        let middle: f64 = if low == 0.0 {
-            high * 1e-3
-        } else {
-            (low * high).sqrt()
+        let sum = |of: &dyn Fn(&LayerSensitivity, usize) -> u64| -> u64 {
+            let layers = chosen.iter().zip(&table.layers);
+            layers.map(|(&form, layer)| of(layer, form)).sum()
         };
-        if pick(middle).1 > target_bytes {
-            low = middle;
-        } else {
-            high = middle;
-        }
-        if low == 0.0 && high < 1e-15 {
-            break;
-        }
-    }
-    Some(pick(high).0.into_iter().map(|form| table.forms[form]).collect())
+        let bytes = sum(&|layer, form| layer.bytes[form]) + table.other_bytes;
+        let keeps = targets.bytes.is_none_or(|target| bytes <= target)
+            && targets.time_ns.is_none_or(|target| sum(&time) <= target);
+        (chosen, keeps)
+    };
+    let multipliers = (0..=STEPS_PER_DECADE * DECADES)
+        .map(|step| 10f64.powf(f64::from(step) / f64::from(STEPS_PER_DECADE) - f64::from(DECADES) / 2.0));
+    let kept = std::iter::once(0.0)
+        .chain(multipliers)
+        .map(pick)
+        .find(|(_, keeps)| *keeps)?;
+    Some(kept.0.into_iter().map(|form| table.forms[form]).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::allocate;
+    use super::{Targets, allocate};
     use crate::{
         recipe::{LayerChoice, WeightForm},
         search::{LayerSensitivity, Sensitivity},
@@ -69,6 +74,7 @@ mod tests {
             layer: name.to_owned(),
             divergence: divergence.iter().map(|&value| Some(value)).collect(),
             bytes: vec![elems, elems / 2, elems / 4],
+            time_ns: vec![elems, elems * 2, elems * 3],
         };
         Sensitivity {
             forms: vec![LayerChoice::W8A8, palette(4), palette(2)],
@@ -82,10 +88,31 @@ mod tests {
         }
     }
 
+    fn of_bytes(bytes: u64) -> Targets {
+        Targets {
+            bytes: Some(bytes),
+            time_ns: None,
+        }
+    }
+
+    #[test]
+    fn time_is_kept_to_as_well() {
+        let both = |bytes, time_ns| {
+            let targets = Targets {
+                bytes: Some(bytes),
+                time_ns: Some(time_ns),
+            };
+            allocate(&table(), targets).map(|choices| choices[1].to_string())
+        };
+        assert_eq!(both(20_000, 15_000), Some("w8a8".into()));
+        assert_eq!(both(11_000, 25_000), Some("pal4".into()));
+        assert_eq!(both(11_000, 15_000), None);
+    }
+
     #[test]
     fn the_layer_that_bears_it_pays_first() {
         let names = |bytes| {
-            allocate(&table(), bytes)
+            allocate(&table(), of_bytes(bytes))
                 .map(|choices| choices.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         assert_eq!(
@@ -107,7 +134,7 @@ mod tests {
     fn what_is_allocated_keeps_to_the_target() {
         for target in (3_850..16_000).step_by(333) {
             let table = table();
-            let choices = allocate(&table, target).expect("the smallest forms take 3850 bytes");
+            let choices = allocate(&table, of_bytes(target)).expect("the smallest forms take 3850 bytes");
             let bytes: u64 = choices
                 .iter()
                 .zip(&table.layers)

@@ -20,6 +20,8 @@ const SLOWER: f64 = 1.05;
 pub struct Goals {
     /// Bytes that weights, tensors and scratch may take together.
     pub memory_bytes: Option<u64>,
+    /// Bytes of the package on disk.
+    pub size_bytes: Option<u64>,
     /// Time that a prediction may take.
     pub latency: Option<Duration>,
     /// Largest drop of top-1 accuracy, as a fraction.
@@ -33,6 +35,13 @@ pub enum Shortfall {
     Memory {
         /// Bytes needed.
         peak: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The package is over its limit.
+    Size {
+        /// Bytes on disk.
+        package: u64,
         /// Bytes allowed.
         limit: u64,
     },
@@ -80,6 +89,12 @@ impl Goals {
         if let Some(limit) = self.memory_bytes.filter(|&limit| variant.peak_bytes > limit) {
             list.push(Shortfall::Memory {
                 peak: variant.peak_bytes,
+                limit,
+            });
+        }
+        if let Some(limit) = self.size_bytes.filter(|&limit| variant.package_bytes > limit) {
+            list.push(Shortfall::Size {
+                package: variant.package_bytes,
                 limit,
             });
         }
@@ -132,8 +147,9 @@ impl Goals {
         let in_budget = self
             .latency
             .is_some_and(|limit| variant.latency.overrun_bound(limit, CONFIDENCE) <= MAX_OVERRUN_CHANCE);
-        let needed = self.memory_bytes.is_some_and(|limit| current.peak_bytes > limit)
-            && variant.peak_bytes < current.peak_bytes;
+        let needed = (self.memory_bytes.is_some_and(|limit| current.peak_bytes > limit)
+            && variant.peak_bytes < current.peak_bytes)
+            || self.size_bytes.is_some_and(|limit| current.package_bytes > limit);
         if new > old * SLOWER && !in_budget && !needed {
             return Some(format!(
                 "its median of {new:.3} ms is longer than {old:.3} ms, and no limit asks for it"

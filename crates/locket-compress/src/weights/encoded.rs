@@ -22,6 +22,13 @@ pub(crate) enum Encoded {
         indices: Vec<u8>,
         tables: Vec<f32>,
     },
+    /// Indices into the table of their group of rows, whose entries are codes that take the group's scale.
+    PaletteInt8 {
+        bits: u8,
+        indices: Vec<u8>,
+        tables: Vec<i8>,
+        scale: Vec<f32>,
+    },
     /// Values, of which many are zero.
     Sparse(Vec<f32>),
     /// Codes times the scale of their row, of which many are zero.
@@ -46,13 +53,18 @@ impl Encoded {
                 bits,
                 indices,
                 tables,
+            } => looked_up(indices, tables, *bits),
+            Self::PaletteInt8 {
+                bits,
+                indices,
+                tables,
+                scale,
             } => {
-                let groups = tables.len() >> bits;
-                let elems = (indices.len() / groups.max(1)).max(1);
-                let groups = indices.chunks_exact(elems).zip(tables.chunks_exact(1 << bits));
-                groups
-                    .flat_map(|(group, table)| group.iter().map(|&index| table[usize::from(index)]))
-                    .collect()
+                let of_group = tables.chunks_exact(1 << bits).zip(scale);
+                let tables: Vec<f32> = of_group
+                    .flat_map(|(table, scale)| table.iter().map(move |&entry| f32::from(entry) * scale))
+                    .collect();
+                looked_up(indices, &tables, *bits)
             }
             Self::Sparse(values) => values.clone(),
         }
@@ -62,6 +74,7 @@ impl Encoded {
     pub(crate) fn groups(&self) -> usize {
         match self {
             Self::Palette { bits, tables, .. } => tables.len() >> bits,
+            Self::PaletteInt8 { scale, .. } => scale.len(),
             _ => 1,
         }
     }
@@ -76,7 +89,19 @@ impl Encoded {
         match self {
             Self::Float16(_) | Self::Int8 { .. } | Self::Sparse(_) => Target::Ios16,
             Self::Palette { .. } if self.plain_palette() => Target::Ios16,
-            Self::Palette { .. } | Self::Int4 { .. } | Self::SparseInt8 { .. } => Target::Ios18,
+            Self::Palette { .. } | Self::PaletteInt8 { .. } | Self::Int4 { .. } | Self::SparseInt8 { .. } => {
+                Target::Ios18
+            }
         }
     }
+}
+
+/// Each index replaced by the entry of its group's table.
+fn looked_up(indices: &[u8], tables: &[f32], bits: u8) -> Vec<f32> {
+    let groups = tables.len() >> bits;
+    let elems = (indices.len() / groups.max(1)).max(1);
+    let groups = indices.chunks_exact(elems).zip(tables.chunks_exact(1 << bits));
+    groups
+        .flat_map(|(group, table)| group.iter().map(|&index| table[usize::from(index)]))
+        .collect()
 }

@@ -3,12 +3,9 @@
 use locket_tensor::DType;
 
 use super::{
-    Encoded, Matrix, Rounding, scale_as_stored,
+    Encoded, LARGEST_CODE, Matrix, Rounding, scale_as_stored,
     second_order::{Effort, Grid, round},
 };
-
-/// Codes go from -127 to 127, so that every weight has its negative.
-const LARGEST: f32 = 127.0;
 
 /// A grid of codes with a scale for each row.
 struct Steps(Vec<f32>);
@@ -23,19 +20,21 @@ impl Steps {
                 .iter()
                 .fold(0f32, |largest, value| largest.max(value.abs()));
             let floor = least.map_or(0.0, |least| least[row]);
-            scale_as_stored(dtype, (largest / LARGEST).max(floor))
+            scale_as_stored(dtype, (largest / LARGEST_CODE).max(floor))
         };
         Self((0..weight.rows).map(scale).collect())
     }
 
     fn code(&self, row: usize, value: f32) -> i8 {
-        (value / self.0[row]).round_ties_even().clamp(-LARGEST, LARGEST) as i8
+        (value / self.0[row])
+            .round_ties_even()
+            .clamp(-LARGEST_CODE, LARGEST_CODE) as i8
     }
 }
 
 impl Grid for Steps {
     fn nearest(&self, row: usize, _column: usize, value: f64) -> u8 {
-        let largest = f64::from(LARGEST);
+        let largest = f64::from(LARGEST_CODE);
         let code = (value / f64::from(self.0[row]))
             .round_ties_even()
             .clamp(-largest, largest);
@@ -73,8 +72,8 @@ pub(crate) fn int8(weight: &Matrix, least: Option<&[f32]>, rounding: Rounding<'_
 }
 
 /// Rounds what pruning has left.
-pub(crate) fn pruned_int8(pruned: &Matrix, dtype: DType) -> Encoded {
-    let steps = Steps::of(pruned, None, dtype);
+pub(crate) fn pruned_int8(pruned: &Matrix, least: Option<&[f32]>, dtype: DType) -> Encoded {
+    let steps = Steps::of(pruned, least, dtype);
     Encoded::SparseInt8 {
         codes: plain_codes(pruned, &steps),
         scale: steps.0,

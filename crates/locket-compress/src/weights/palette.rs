@@ -7,8 +7,9 @@
 use locket_tensor::DType;
 
 use super::{
-    Encoded, Matrix, Rounding, as_stored,
+    Encoded, LARGEST_CODE, Matrix, Rounding, as_stored,
     clusters::{centres, nearest},
+    scale_as_stored,
     second_order::{Effort, Grid, Rounded, descend, round},
 };
 use crate::{
@@ -66,6 +67,54 @@ pub(crate) fn palette(weight: &Matrix, bits: u8, groups: usize, rounding: Roundi
         bits,
         indices,
         tables,
+    }
+}
+
+/// The same with tables of 8-bit integers and a scale for each group. `least` is the least scale of each row.
+pub(crate) fn palette_int8(
+    weight: &Matrix,
+    bits: u8,
+    groups: usize,
+    least: Option<&[f32]>,
+    rounding: Rounding<'_>,
+) -> Encoded {
+    let rows = weight.rows / groups;
+    let scale: Vec<f32> = (0..groups)
+        .map(|group| {
+            let of_group = (group * rows..(group + 1) * rows).map(|row| {
+                let magnitudes = weight.row(row).iter().map(|value| value.abs());
+                let floor = least.map_or(0.0, |least| least[row]);
+                magnitudes.fold(floor, |largest, value| largest.max(value / LARGEST_CODE))
+            });
+            scale_as_stored(rounding.dtype, of_group.fold(0.0, f32::max))
+        })
+        .collect();
+    let elems = rows * weight.columns;
+    let steps = weight.values.iter().enumerate();
+    let in_steps = Matrix {
+        rows: weight.rows,
+        columns: weight.columns,
+        values: steps
+            .map(|(at, value)| value / scale[at / elems.max(1)])
+            .collect(),
+    };
+    let rounding = Rounding {
+        dtype: DType::Int8,
+        ..rounding
+    };
+    let Encoded::Palette {
+        bits,
+        indices,
+        tables,
+    } = palette(&in_steps, bits, groups, rounding)
+    else {
+        unreachable!("a palette is made");
+    };
+    Encoded::PaletteInt8 {
+        bits,
+        indices,
+        tables: tables.into_iter().map(|entry| entry as i8).collect(),
+        scale,
     }
 }
 

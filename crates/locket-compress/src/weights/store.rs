@@ -71,6 +71,12 @@ impl Stored {
                 "constexpr_lut_to_dense",
                 palette(encoded, *bits, indices, tables, dtype, shape),
             ),
+            Encoded::PaletteInt8 {
+                bits,
+                indices,
+                tables,
+                scale,
+            } => palette_int8((*bits, indices, tables), scale, dtype, shape),
             Encoded::Sparse(values) => {
                 let kept: Vec<f32> = values.iter().copied().filter(|value| *value != 0.0).collect();
                 let mask: Vec<u8> = values.iter().map(|value| u8::from(*value != 0.0)).collect();
@@ -155,21 +161,66 @@ fn palette(
             ("shape", dims(shape)),
         ];
     }
-    let index = match bits {
+    let lut = table_shape(shape, encoded.groups(), 1 << bits);
+    vec![
+        (
+            "indices",
+            of(Tensor::from_codes(index_type(bits), shape, indices)),
+        ),
+        ("lut", float_tensor(dtype, &lut, tables).into()),
+    ]
+}
+
+/// The type of an index of so many bits.
+fn index_type(bits: u8) -> DType {
+    match bits {
         1 => DType::UInt1,
         2 => DType::UInt2,
         3 => DType::UInt3,
         4 => DType::UInt4,
         6 => DType::UInt6,
         _ => DType::UInt8,
+    }
+}
+
+/// The shape of tables for groups of rows of a weight, as iOS 18 has them: `[groups, 1.., entries, 1]`.
+fn table_shape(weight: &[usize], groups: usize, entries: usize) -> Vec<usize> {
+    let mut shape = vec![1; weight.len()];
+    shape[0] = groups;
+    shape.extend([entries, 1]);
+    shape
+}
+
+/// Tables of codes are expanded by their scales, then indices by the tables: the order that Core ML's own tools write.
+fn palette_int8(
+    (bits, indices, tables): (u8, &[u8], &[i8]),
+    scale: &[f32],
+    dtype: DType,
+    shape: &[usize],
+) -> Stored {
+    let table = table_shape(shape, scale.len(), 1 << bits);
+    let counts = table_shape(shape, scale.len(), 1);
+    let entries = Step {
+        kind: "constexpr_blockwise_shift_scale",
+        constants: vec![
+            ("data", of(Tensor::from_slice(&table, tables))),
+            ("scale", float_tensor(dtype, &counts, scale).into()),
+        ],
+        earlier: Vec::new(),
+        results: vec![("lut", Type::tensor(dtype, &table))],
     };
-    let mut lut = vec![1; shape.len()];
-    lut[0] = encoded.groups();
-    lut.extend([1 << bits, 1]);
-    vec![
-        ("indices", of(Tensor::from_codes(index, shape, indices))),
-        ("lut", float_tensor(dtype, &lut, tables).into()),
-    ]
+    let spread = Step {
+        kind: "constexpr_lut_to_dense",
+        constants: vec![(
+            "indices",
+            of(Tensor::from_codes(index_type(bits), shape, indices)),
+        )],
+        earlier: vec![("lut", 0)],
+        results: vec![("expanded", Type::tensor(dtype, shape))],
+    };
+    Stored {
+        steps: vec![entries, spread],
+    }
 }
 
 fn sparse_int8(codes: &[i8], scale: &[f32], dtype: DType, shape: &[usize]) -> Stored {

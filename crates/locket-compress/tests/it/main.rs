@@ -7,4 +7,6 @@
 
 mod kit;
 mod kit_recipes;
+mod network;
 mod recipes;
+mod search;

@@ -1,5 +1,4 @@
-//! Recipes on a small network with one of everything: a stem, a depthwise and a grouped convolution, a residual, a
-//! concatenation, pools, a fully connected layer.
+//! Recipes on a small network.
 
 use locket_compress::{
     calibrate::{Calibration, CalibrationOptions},
@@ -9,87 +8,12 @@ use locket_compress::{
     },
 };
 use locket_formats::{coreml, limits::Limits};
-use locket_kernels::Isa;
 use locket_mil::{Function, Program, SourceFormat, text};
 use locket_ops::Weight;
-use locket_runtime::{PlanOptions, compile};
+use locket_runtime::compile;
 use locket_tensor::Tensor;
 
-const NETWORK: &str = r#"func main opset ios15 (%x: fp32[1, 3, 16, 16]) -> (scores: %l) {
-  %w1: fp32[32, 3, 3, 3] = ramp(-0.4, 0.05)
-  %b1: fp32[32] = ramp(-0.2, 0.03)
-  %c1: fp32[1, 32, 16, 16] = conv(x=%x, weight=%w1, bias=%b1, pad_type="same") "stem"
-  %r1: fp32[1, 32, 16, 16] = relu6(x=%c1) "stem_relu"
-  %w2: fp32[32, 1, 3, 3] = ramp(-0.3, 0.04)
-  %c2: fp32[1, 32, 8, 8] = conv(x=%r1, weight=%w2, pad_type="same", strides=[2, 2], groups=32) "depthwise"
-  %r2: fp32[1, 32, 8, 8] = relu(x=%c2) "depthwise_relu"
-  %w3: fp32[32, 32, 1, 1] = ramp(-0.11, 0.015)
-  %c3: fp32[1, 32, 8, 8] = conv(x=%r2, weight=%w3) "project"
-  %a3: fp32[1, 32, 8, 8] = add(x=%c3, y=%r2) "sum"
-  %r3: fp32[1, 32, 8, 8] = relu(x=%a3) "sum_relu"
-  %w4: fp32[32, 16, 3, 3] = ramp(-0.1, 0.013)
-  %c4: fp32[1, 32, 8, 8] = conv(x=%r3, weight=%w4, pad_type="same", groups=2) "grouped"
-  %r4: fp32[1, 32, 8, 8] = relu(x=%c4) "grouped_relu"
-  %j: fp32[1, 64, 8, 8] = concat(values=(%r3, %r4), axis=1, interleave=false) "join"
-  %p: fp32[1, 64, 4, 4] = max_pool(x=%j, kernel_sizes=[2, 2], strides=[2, 2], pad_type="valid") "pool"
-  %m: fp32[1, 64, 1, 1] = reduce_mean(x=%p, axes=[2, 3], keep_dims=true) "mean"
-  %f: fp32[1, 64] = reshape(x=%m, shape=[1, 64]) "flat"
-  %w5: fp32[10, 64] = ramp(-0.3, 0.04)
-  %b5: fp32[10] = ramp(-0.2, 0.03)
-  %l: fp32[1, 10] = linear(x=%f, weight=%w5, bias=%b5) "head"
-}"#;
-
-/// Weights that look random instead of the text's short ramps.
-fn network() -> Program {
-    let mut function = text::parse(NETWORK).unwrap();
-    let mut state = 1u32;
-    for layer in layers(&function) {
-        let position = function
-            .operations
-            .iter()
-            .position(|op| op.outputs == [layer.output])
-            .unwrap();
-        let id = function.operations[position].input("weight").unwrap();
-        let fan_in = (layer.weight_elems / layer.weight_shape[0]) as f32;
-        let values: Vec<f32> = (0..layer.weight_elems)
-            .map(|_| noise(&mut state) * 3.4 / fan_in.sqrt())
-            .collect();
-        function.set_constant(id, Tensor::from_slice(&layer.weight_shape, &values).unwrap());
-    }
-    Program::new(function, SourceFormat::Memory)
-}
-
-/// Evenly from -0.5 to 0.5.
-fn noise(state: &mut u32) -> f32 {
-    *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-    (*state >> 8) as f32 / (1u32 << 24) as f32 - 0.5
-}
-
-/// Smooth pictures with noise.
-fn samples(count: usize) -> Samples {
-    let mut state = 7u32;
-    let picture = |state: &mut u32| {
-        let phase = noise(state) * 6.0;
-        let pixel = |at: usize, state: &mut u32| {
-            let (x, y) = (at % 16, at / 16 % 16);
-            ((x as f32 * 0.4 + y as f32 * 0.3 + phase).sin() + 0.3 * noise(state)) * 1.5
-        };
-        let values: Vec<f32> = (0..768).map(|at| pixel(at, state)).collect();
-        Tensor::from_slice(&[1, 3, 16, 16], &values).unwrap()
-    };
-    Samples {
-        inputs: (0..count).map(|_| picture(&mut state)).collect(),
-        labels: vec![0; count],
-        label_offset: 0,
-    }
-}
-
-fn plan_options(threads: usize) -> PlanOptions {
-    PlanOptions {
-        isa: Isa::best(),
-        threads,
-    }
-}
+use crate::network::{NETWORK, network, plan_options, samples};
 
 fn calibration<'a>(program: &Program, samples: &'a Samples, threads: usize) -> Calibration<'a> {
     let options = CalibrationOptions {
@@ -138,7 +62,7 @@ fn weights(function: &Function) -> Vec<Vec<f32>> {
 }
 
 /// Recipes, and how far scores may move: several times what was seen, far below what a mistake gives.
-const RECIPES: [(&str, f64); 13] = [
+const RECIPES: [(&str, f64); 17] = [
     ("w8a8", 0.012),
     ("w8", 0.001),
     ("w4", 0.012),
@@ -152,6 +76,10 @@ const RECIPES: [(&str, f64); 13] = [
     ("pal1", 0.07),
     ("prune50", 0.05),
     ("prune50+w8", 0.05),
+    ("pal4a8", 0.02),
+    ("pal4g1a8", 0.02),
+    ("pal3g8a8", 0.03),
+    ("prune50+w8a8", 0.05),
 ];
 
 #[test]
@@ -211,10 +139,15 @@ fn second_order_beats_rounding_alone() {
 }
 
 #[test]
-fn w8a8_runs_on_integers_throughout() {
+fn layers_with_8_bit_operands_run_on_integers_throughout() {
     let (program, samples) = (network(), samples(8));
     let calibration = calibration(&program, &samples, 1);
-    let compressed = applied(&program, "w8a8", Some(&calibration));
+    for recipe in ["w8a8", "pal4a8", "pal3g8a8", "prune50+w8a8"] {
+        runs_on_integers(&applied(&program, recipe, Some(&calibration)));
+    }
+}
+
+fn runs_on_integers(compressed: &Compressed) {
     let plan = compile(compressed.program.main(), plan_options(1)).unwrap().plan;
     let kinds: Vec<&str> = plan.steps.iter().map(|step| step.kind.as_str()).collect();
     let count = |kind: &str| kinds.iter().filter(|found| **found == kind).count();

@@ -1,4 +1,4 @@
-//! What was asked for: three limits, and the device they were written for.
+//! What was asked for: the limits, and the device they were written for.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,9 @@ pub struct Budgets {
     /// Most memory, in bytes, that weights, activations and scratch may take together.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
+    /// Most bytes that the package may take on disk.
+    #[serde(default)]
+    pub size_bytes: Option<u64>,
     /// Longest that any inference may take, in milliseconds.
     #[serde(default)]
     pub latency_ms: Option<f64>,

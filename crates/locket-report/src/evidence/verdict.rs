@@ -44,12 +44,14 @@ pub struct Shortfall {
     pub fix: String,
 }
 
-/// One of the three limits.
+/// One of the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// Peak memory, in bytes.
     Memory,
+    /// The package on disk, in bytes.
+    Size,
     /// Latency, in milliseconds.
     Latency,
     /// Accuracy drop, as a fraction.
@@ -61,18 +63,22 @@ impl Limit {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Size => "size",
             Self::Latency => "latency",
             Self::Accuracy => "accuracy",
         }
     }
 }
 
-/// The gauges of the three limits; `None` if nothing is known.
+/// The gauges of the limits; `None` if nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gauges {
     /// Peak memory in bytes.
     #[serde(default)]
     pub memory: Option<Gauge>,
+    /// Bytes of the package on disk; there only if a limit was set.
+    #[serde(default)]
+    pub size: Option<Gauge>,
     /// Latency in milliseconds.
     #[serde(default)]
     pub latency: Option<Gauge>,
@@ -86,6 +92,7 @@ impl Gauges {
     pub fn iter(&self) -> impl Iterator<Item = (Limit, &Gauge)> {
         [
             (Limit::Memory, &self.memory),
+            (Limit::Size, &self.size),
             (Limit::Latency, &self.latency),
             (Limit::Accuracy, &self.accuracy),
         ]

@@ -77,6 +77,7 @@ fn one_gauge(limit: Limit, gauge: &Gauge, frame_ms: Option<f64>) -> Markup {
     let state = gauge::state_class(gauge.state());
     let title = match limit {
         Limit::Memory => "Memory",
+        Limit::Size => "Size",
         Limit::Latency => "Latency",
         Limit::Accuracy => "Accuracy drop",
     };

@@ -198,6 +198,7 @@ fn budgets() -> Budgets {
     };
     Budgets {
         memory_bytes: Some(8_000_000),
+        size_bytes: None,
         latency_ms: Some(25.0),
         frame_ms: Some(33.0),
         max_drop: Some(0.007),
@@ -230,6 +231,7 @@ fn budgets() -> Budgets {
 
 fn gauges(p99_ms: f64, max_ms: f64) -> Gauges {
     Gauges {
+        size: None,
         memory: Some(Gauge {
             limit: Some(8_000_000.0),
             value: 6_900_000.0,

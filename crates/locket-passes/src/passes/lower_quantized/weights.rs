@@ -25,18 +25,24 @@ pub(super) fn of(function: &Function, layer: &Operation) -> Result<Codes, Reason
     let Weight::Compressed(node) = weight else {
         return Err("its weight is not quantised");
     };
-    let (data, zero) = match &*node.operation.kind {
-        "constexpr_affine_dequantize" => ("quantized_data", "zero_point"),
-        "constexpr_blockwise_shift_scale" => ("data", "offset"),
-        _ => return Err("its weight is compressed in another way"),
-    };
+    match &*node.operation.kind {
+        "constexpr_affine_dequantize" => scaled(&node, "quantized_data", "zero_point"),
+        "constexpr_blockwise_shift_scale" => scaled(&node, "data", "offset"),
+        "constexpr_lut_to_dense" => looked_up(&node),
+        "constexpr_sparse_to_dense" => spread(&node),
+        _ => Err("its weight is compressed in another way"),
+    }
+}
+
+/// Codes less a zero point, times a scale.
+fn scaled(node: &Node<'_>, data: &str, zero: &str) -> Result<Codes, Reason> {
     let stored = node.tensor(data).ok_or("its weight is compressed twice")?;
-    if !matches!(stored.dtype(), DType::Int8 | DType::UInt8) {
-        return Err("its weight is not stored in 8 bits");
+    if !is_code(stored.dtype()) {
+        return Err("its weight is not stored in 8 bits or fewer");
     }
     let shape = stored.shape().to_vec();
     let channels = *shape.first().ok_or("its weight is a single number")?;
-    let per_channel = |param: &str| numbers(&node, param, data, &shape);
+    let per_channel = |param: &str| numbers(node, param, data, &shape);
     let zeros = match node.has(zero) {
         true => per_channel(zero).ok_or("its zero points are not one for each output channel")?,
         false => vec![0.0; channels],
@@ -66,6 +72,92 @@ pub(super) fn of(function: &Function, layer: &Operation) -> Result<Codes, Reason
         );
     }
     Ok(Codes { codes, shape, scale })
+}
+
+/// Types of codes that are 8-bit integers once their zero point is off.
+fn is_code(dtype: DType) -> bool {
+    matches!(dtype, DType::Int8 | DType::UInt8 | DType::Int4 | DType::UInt4)
+}
+
+/// The operation that makes an input.
+fn source<'f>(node: &Node<'f>, param: &str) -> Option<Node<'f>> {
+    match Weight::of(node.function, node.operation.input(param)?)? {
+        Weight::Compressed(source) => Some(source),
+        Weight::Dense(_) => None,
+    }
+}
+
+/// Indices into tables of codes, one table for each group of output channels, each table with a scale.
+fn looked_up(node: &Node<'_>) -> Result<Codes, Reason> {
+    let table = source(node, "lut")
+        .filter(|table| &*table.operation.kind == "constexpr_blockwise_shift_scale")
+        .ok_or("its palette is of floats")?;
+    let table = scaled(&table, "data", "offset")?;
+    let indices = node.tensor("indices").ok_or("its weight is compressed twice")?;
+    let shape = indices.shape().to_vec();
+    let (groups, entries) = match table.shape.as_slice() {
+        [groups, ones @ .., entries, 1] if ones.iter().all(|&dim| dim == 1) => (*groups, *entries),
+        _ => return Err("its palettes are not one for each group of output channels"),
+    };
+    let channels = *shape.first().ok_or("its weight is a single number")?;
+    if groups == 0 || !channels.is_multiple_of(groups) || entries != 1 << indices.dtype().bits() {
+        return Err("its palettes do not fit its indices");
+    }
+    let picked = indices.codes();
+    let run = (picked.len() / groups).max(1);
+    let codes = picked.chunks(run).zip(table.codes.chunks(entries.max(1)));
+    let codes = codes
+        .flat_map(|(group, table)| group.iter().map(|&index| table[usize::from(index)]))
+        .collect();
+    let scale = (0..channels).map(|channel| table.scale[channel / (channels / groups)]);
+    Ok(Codes {
+        codes,
+        shape,
+        scale: scale.collect(),
+    })
+}
+
+/// Codes that are zero but where a mask is set, times a scale.
+fn spread(node: &Node<'_>) -> Result<Codes, Reason> {
+    let values = source(node, "nonzero_data")
+        .filter(|values| &*values.operation.kind == "constexpr_sparse_blockwise_shift_scale")
+        .ok_or("its weight is sparse in floats")?;
+    if values.has("offset") {
+        return Err("its sparse codes have a zero point");
+    }
+    let same_mask = node.operation.input("mask") == values.operation.outputs.first().copied();
+    let kept = values
+        .tensor("nonzero_data")
+        .ok_or("its weight is compressed twice")?;
+    let mask = values
+        .tensor("data_mask")
+        .ok_or("its weight is compressed twice")?;
+    if !same_mask || !is_code(kept.dtype()) || mask.dtype() != DType::UInt1 {
+        return Err("its weight is sparse in another way");
+    }
+    let shape = mask.shape().to_vec();
+    if shape.is_empty() {
+        return Err("its weight is a single number");
+    }
+    let scale = numbers(&values, "scale", "data", &shape)
+        .ok_or("its scale is not one number for each output channel")?;
+    if scale.iter().any(|scale| !(scale.is_finite() && *scale > 0.0)) {
+        return Err("a scale of its weight is not positive and finite");
+    }
+    let mut kept = kept
+        .to_i64()
+        .ok_or("its weight is not stored in 8 bits or fewer")?
+        .into_iter();
+    let next = |set: u8| match set {
+        0 => Some(0),
+        _ => kept.next().and_then(|code| i8::try_from(code).ok()),
+    };
+    let codes: Option<Vec<i8>> = mask.codes().into_iter().map(next).collect();
+    Ok(Codes {
+        codes: codes.ok_or("its mask and its codes do not fit")?,
+        shape,
+        scale,
+    })
 }
 
 /// One number for each output channel, from a constant of one number, one for each channel, or one for each block of a whole channel.
