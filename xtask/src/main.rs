@@ -1,7 +1,8 @@
-//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask conformance`.
+//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask conformance`, `cargo xtask performance`.
 #![forbid(unsafe_code)]
 
 mod conformance;
+mod performance;
 mod tidy;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask tidy | conformance";
+const USAGE: &str = "usage: cargo xtask tidy | conformance | performance";
 
 fn main() -> ExitCode {
     match run() {
@@ -32,6 +33,7 @@ fn run() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tidy"] => tidy::run(root),
         ["conformance", ref rest @ ..] => conformance::run(root, rest),
+        ["performance", ref rest @ ..] => performance::run(root, rest),
         _ => bail!("{USAGE}"),
     }
 }
