@@ -1,6 +1,7 @@
-//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask conformance`, `cargo xtask performance`.
+//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask compression`, `cargo xtask conformance`, `cargo xtask performance`.
 #![forbid(unsafe_code)]
 
+mod compression;
 mod conformance;
 mod performance;
 mod tidy;
@@ -13,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask tidy | conformance | performance";
+const USAGE: &str = "usage: cargo xtask tidy | compression | conformance | performance";
 
 fn main() -> ExitCode {
     match run() {
@@ -32,6 +33,7 @@ fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tidy"] => tidy::run(root),
+        ["compression", ref rest @ ..] => compression::run(root, rest),
         ["conformance", ref rest @ ..] => conformance::run(root, rest),
         ["performance", ref rest @ ..] => performance::run(root, rest),
         _ => bail!("{USAGE}"),

@@ -17,6 +17,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+pub(crate) use page::machine;
+
 const USAGE: &str = "usage: cargo xtask performance --driver DIR --cache DIR --date YYYY-MM-DD [--kit DIR] [--locket PROGRAM] \
                      [--models A,B] [--peers A,B] [--prec fp32,int8] [--threads 1,2] [--rounds N] [--min-time S] \
                      [--lines FILE.jsonl] [--output FILE.md]";

@@ -108,7 +108,7 @@ impl Outcome {
 /// Most mixed variants that are made, written and measured.
 const MIXED_TRIES: usize = 4;
 
-/// The least part of the weights' bytes that a further mixed variant is asked to save: one in so many.
+/// The part of the weights' bytes by which the target is lowered while it gives the same forms again: one in so many.
 const LEAST_STEP: u64 = 200;
 
 struct Loop<'a> {
@@ -131,7 +131,10 @@ pub fn optimize(request: Request<'_>) -> Result<Outcome, CompressError> {
         ));
     }
     (request.progress)("measuring the source");
-    let source = measure(&request, "source", "float32", request.program)?;
+    // What a plain conversion gives: batch norms folded, nothing compressed. Gains that are only that are not counted.
+    let mut plain = request.program.clone();
+    locket_passes::simplify(plain.main_mut());
+    let source = measure(&request, "source", "float32", &plain)?;
     let same = &source.evaluation.predicted;
     let paired = PairedCounts::from_predictions(&request.evaluation.labels, same, same);
     (request.progress)("calibrating");
@@ -279,12 +282,20 @@ impl Loop<'_> {
         )?;
         let stored = start.stored_weight_bytes;
         let mut excess = memory.max(size);
+        let mut last: Option<Vec<LayerChoice>> = None;
         for attempt in 0..MIXED_TRIES {
-            let targets = Targets {
-                bytes: Some(stored.saturating_sub(excess)),
-                time_ns: None,
+            let choices = loop {
+                let targets = Targets {
+                    bytes: Some(stored.saturating_sub(excess)),
+                    time_ns: None,
+                };
+                let choices = allocate(&table, targets);
+                if choices.is_none() || choices != last {
+                    break choices;
+                }
+                excess += stored / LEAST_STEP + 1;
             };
-            let Some(choices) = allocate(&table, targets) else {
+            let Some(choices) = choices else {
                 break;
             };
             self.mixture(&format!("fewer bits where borne, try {}", attempt + 1), &choices)?;
@@ -292,9 +303,9 @@ impl Loop<'_> {
             if memory == 0 && size == 0 {
                 break;
             }
-            // What the plan and the description hold beside the weights' bytes is only known once they are made; too small a
-            // step would find the same forms again.
-            excess += memory.max(size).max(stored / LEAST_STEP);
+            // What the plan and the description hold beside the weights' bytes is only known once they are made.
+            excess += memory.max(size);
+            last = Some(choices);
         }
         self.sensitivity = Some(table);
         Ok(())

@@ -65,7 +65,8 @@ fn hidden(argument: &str) -> String {
     }
 }
 
-fn machine() -> String {
+/// The processor, its cores, and what it has for 8-bit kernels.
+pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info
         .lines()

@@ -14,7 +14,7 @@ use locket_compress::{
 use locket_data::{Dataset, Preprocess};
 use locket_mil::{Diagnostic, Target};
 use locket_report::{
-    Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Machine, Provenance, SourceModel,
+    Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Limit, Machine, Provenance, SourceModel,
     TensorSignature, Verdict,
     table::{Cell, Column, Table},
     units,
@@ -359,12 +359,13 @@ fn text(outcome: &Outcome, evidence: &Evidence, job: &Job<'_>, context: &Context
     match &evidence.verdict {
         Some(Verdict::Met) => text.push_str("All budgets are met.\n"),
         Some(verdict) => {
-            let word = if matches!(verdict, Verdict::Unproven { .. }) {
-                "not proven"
-            } else {
-                "not met"
-            };
+            let drop = outcome.best().paired.drop();
             for shortfall in verdict.shortfalls() {
+                let within = job.goals.max_drop.is_some_and(|limit| drop <= limit);
+                let word = match shortfall.limit {
+                    Limit::Accuracy if within => "not proven",
+                    _ => "not met",
+                };
                 text.push_str(&format!(
                     "{} {word}: it would take {}.\n",
                     shortfall.limit.word(),
