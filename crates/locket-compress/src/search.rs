@@ -238,10 +238,7 @@ impl Loop<'_> {
             let Some(choices) = allocate(&table, targets) else {
                 break;
             };
-            self.mixture(
-                &format!("8-bit activations where borne, try {}", attempt + 1),
-                &choices,
-            )?;
+            self.mixture(&format!("mixed activations {}", attempt + 1), &choices)?;
             let variant = &self.tried[self.tried.len() - 1].variant;
             if variant.latency.overrun_bound(limit, CONFIDENCE) <= MAX_OVERRUN_CHANCE {
                 break;
@@ -298,7 +295,7 @@ impl Loop<'_> {
             let Some(choices) = choices else {
                 break;
             };
-            self.mixture(&format!("fewer bits where borne, try {}", attempt + 1), &choices)?;
+            self.mixture(&format!("mixed precision {}", attempt + 1), &choices)?;
             let (memory, size) = over(&self.tried[self.tried.len() - 1].variant);
             if memory == 0 && size == 0 {
                 break;

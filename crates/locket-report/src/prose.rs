@@ -140,6 +140,9 @@ pub(crate) fn budgets_line(budgets: &Budgets) -> Option<String> {
     let memory = budgets
         .memory_bytes
         .map(|limit| format!("at most {} of memory", units::bytes_limit(limit)));
+    let size = budgets
+        .size_bytes
+        .map(|limit| format!("a package of at most {}", units::bytes_limit(limit)));
     let latency = budgets.latency_ms.map(|limit| match budgets.frame_ms {
         Some(frame) => {
             format!(
@@ -153,7 +156,7 @@ pub(crate) fn budgets_line(budgets: &Budgets) -> Option<String> {
     let drop = budgets
         .max_drop
         .map(|limit| format!("accuracy drop at most {}", units::percent_limit(limit)));
-    let parts: Vec<String> = [memory, latency, drop].into_iter().flatten().collect();
+    let parts: Vec<String> = [memory, size, latency, drop].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -1,4 +1,4 @@
-//! The top of the report: which model, for which device, whether it fits, and the three gauges.
+//! The top of the report: which model, for which device, whether it fits, and the gauges of the limits.
 
 use maud::{Markup, html};
 
