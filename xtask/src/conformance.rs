@@ -18,8 +18,12 @@ use self::arrays::{Answer, Difference};
 
 /// Largest difference of float32 answers, as a part of the range of the expected ones.
 const FLOAT32: f64 = 1e-4;
-/// The same for float16: a relative 2^-11 for each rounding, through some twenty layers of weights and activations.
-const FLOAT16: f64 = 1e-2;
+/// The same for float16, for each layer with weights. Rounding a weight moves it by at most 2^-11 of itself, so a layer's
+/// result by at most 2^-11 of the sum of the magnitudes of its terms; that sum is taken to be 4 times the range of
+/// the result, and layers to add up.
+const FLOAT16_OF_LAYER: f64 = 4.0 / 2048.0;
+/// Operators with weights.
+const LAYERS: [&str; 4] = ["conv", "conv_transpose", "linear", "matmul"];
 /// Least share of samples with the same top-1 in float32.
 const SAME: f64 = 0.999;
 /// The same for float16: close scores change places.
@@ -78,7 +82,9 @@ pub(crate) struct Row {
     pub(crate) form: &'static str,
     pub(crate) against: &'static str,
     pub(crate) parity: Option<f64>,
-    pub(crate) same: Option<(usize, usize)>,
+    /// The most that it may be.
+    pub(crate) bound: f64,
+    pub(crate) same: Option<Difference>,
     pub(crate) identical: Option<bool>,
     pub(crate) checked: Option<bool>,
     /// What failed; empty if all bounds are kept.
@@ -182,7 +188,8 @@ impl Runner {
             &stored,
             (FLOAT32, SAME),
         )];
-        for (form, bounds) in [("f32", (FLOAT32, SAME)), ("f16", (FLOAT16, SAME_FLOAT16))] {
+        let float16 = FLOAT16_OF_LAYER * self.layers(&source)? as f64;
+        for (form, bounds) in [("f32", (FLOAT32, SAME)), ("f16", (float16, SAME_FLOAT16))] {
             let first = self.folder.join(format!("{form}.mlpackage"));
             let second = self.folder.join(format!("{form}-again.mlpackage"));
             for package in [&first, &second] {
@@ -216,6 +223,21 @@ impl Runner {
             rows.push(row);
         }
         Ok(rows)
+    }
+
+    /// Layers with weights, as `locket inspect` counts them.
+    fn layers(&self, model: &Path) -> Result<u64> {
+        let output = Command::new(&self.locket)
+            .args(["inspect", text(model)?, "--json"])
+            .output()
+            .with_context(|| self.locket.display().to_string())?;
+        let found: serde_json::Value =
+            serde_json::from_slice(&output.stdout).context("locket inspect --json")?;
+        let operators = found["operators"].as_array().context("operators")?;
+        let layers = operators
+            .iter()
+            .filter(|operator| LAYERS.iter().any(|layer| operator["operator"] == *layer));
+        Ok(layers.filter_map(|operator| operator["count"].as_u64()).sum())
     }
 
     /// What the checker has against a package; `None` if there is no checker.
@@ -342,19 +364,19 @@ fn judge(
     let of_range = parity.or(scores).map(|difference| difference.of_range);
     if let Some(of_range) = of_range.filter(|of_range| *of_range > bound) {
         failures.push(format!(
-            "largest difference {of_range:.1e} of the range, at most {bound:.0e}"
+            "largest difference {of_range:.1e} of the range, at most {bound:.1e}"
         ));
     }
-    let same = scores.map(|difference| (difference.same, difference.rows));
-    if let Some((same, rows)) = same.filter(|(same, rows)| (*same as f64) < least * *rows as f64) {
-        failures.push(format!("same top-1 on {same} of {rows}"));
+    if let Some(few) = scores.filter(|scores| (scores.same as f64) < least * scores.rows as f64) {
+        failures.push(format!("same top-1 on {} of {}", few.same, few.rows));
     }
     Row {
         model: case.file.to_owned(),
         form,
         against,
         parity: of_range,
-        same,
+        bound,
+        same: scores,
         identical: None,
         checked: None,
         failures,

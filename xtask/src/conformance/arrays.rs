@@ -24,11 +24,13 @@ pub(super) struct Answer {
 
 /// How far apart two outputs are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// The largest difference, as a part of the range of the expected values.
     pub(super) of_range: f64,
-    /// Samples with the same top-1.
+    /// Samples with the same top-1: ours has the highest of the expected scores.
     pub(super) same: usize,
+    /// Those of them where another class has that score too: the expected scores are stored in few bits.
+    pub(super) tied: usize,
     pub(super) rows: usize,
 }
 
@@ -60,7 +62,8 @@ pub(super) fn difference(found: &Rows, expected: &Rows) -> Option<Difference> {
     if found.values.len() != expected.values.len() || found.columns == 0 {
         return None;
     }
-    let (mut low, mut high, mut worst, mut same) = (f32::INFINITY, f32::NEG_INFINITY, 0f32, 0);
+    let (mut low, mut high, mut worst) = (f32::INFINITY, f32::NEG_INFINITY, 0f32);
+    let (mut same, mut tied) = (0, 0);
     let columns = found.columns;
     let pairs = found
         .values
@@ -79,11 +82,17 @@ pub(super) fn difference(found: &Rows, expected: &Rows) -> Option<Difference> {
             };
             (low, high, worst) = (low.min(b), high.max(b), worst.max(apart));
         }
-        same += usize::from(argmax(&soft) == argmax(expected));
+        let (ours, theirs) = (argmax(&soft), argmax(expected));
+        let tie = ours
+            .zip(theirs)
+            .is_some_and(|(ours, theirs)| ours != theirs && expected[ours] == expected[theirs]);
+        same += usize::from(ours == theirs || tie);
+        tied += usize::from(tie);
     }
     Some(Difference {
         of_range: f64::from(worst) / f64::from(high - low),
         same,
+        tied,
         rows: found.values.len() / columns,
     })
 }
@@ -136,6 +145,13 @@ mod tests {
         assert!(difference(&rows(2, &[0.0, 1.0]), &expected).is_none());
         let broken = difference(&rows(2, &[f32::NAN, 10.0, 4.0, 2.0]), &expected).unwrap();
         assert_eq!(broken.of_range, f64::INFINITY);
+    }
+
+    #[test]
+    fn any_of_tied_classes_is_the_same_answer() {
+        let expected = rows(3, &[0.25, 0.5, 0.5, 0.0, 2.0, 1.0]);
+        let found = difference(&rows(3, &[0.25, 0.4, 0.6, 0.0, 1.0, 2.0]), &expected).unwrap();
+        assert_eq!((found.same, found.tied, found.rows), (1, 1, 2));
     }
 
     #[test]

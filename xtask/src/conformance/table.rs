@@ -68,17 +68,19 @@ pub(super) fn write(options: &Options, rows: &[Row], checked: bool) -> Result<()
          Models of other people, run by `locket` from their own files, and again from the Core ML packages that `locket convert`\n\
          writes of them, against the outputs that other runtimes gave. The models, data and stored outputs are a test kit that\n\
          is not part of this repository.\n\n\
-         | model | form | against | largest difference / range | same top-1 | two conversions | independent checker | verdict |\n\
-         |---|---|---|---|---|---|---|---|\n",
+         | model | form | against | largest difference / range | at most | same top-1 | two conversions | independent checker | verdict |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let _ = writeln!(text, "| {} |", cells(row).join(" | "));
     }
     let _ = write!(
         text,
-        "\nBounds: largest difference at most 1e-4 of the range in float32 and 1e-2 in float16; same top-1 on at least 99.9 % of\n\
-         the dev samples in float32 and 98 % in float16. The difference is taken on the stored run where there is one, else on\n\
-         the whole dev set.\n\n\
+        "\nBounds: largest difference at most 1e-4 of the range in float32. In float16 4 / 2048 for each layer with weights: a weight\n\
+         rounded to float16 moves by at most 1 / 2048 of itself, so a layer's result by at most that part of the sum of the magnitudes of\n\
+         its terms, which is taken to be 4 times the range, and layers add up. Same top-1 on at least 99.9 % of the dev samples in\n\
+         float32 and 98 % in float16; the oracle's scores of photos are stored in float16, and where two classes tie there, either is the\n\
+         same answer (counted as *tied*). The difference is taken on the stored run where there is one, else on the whole dev set.\n\n\
          - Date: {}\n- Machine: {}\n- Command: `cargo xtask conformance --date {}`{}\n",
         options.date,
         machine(),
@@ -110,11 +112,14 @@ fn cells(row: &Row) -> Vec<String> {
         row.form.to_owned(),
         row.against.to_owned(),
         row.parity.map_or_else(none, |value| format!("{value:.1e}")),
-        row.same.map_or_else(none, |(same, rows)| {
-            format!(
-                "{same} of {rows} ({:.2} %)",
-                100.0 * same as f64 / rows.max(1) as f64
-            )
+        format!("{:.1e}", row.bound),
+        row.same.map_or_else(none, |found| {
+            let ties = match found.tied {
+                0 => String::new(),
+                tied => format!(", {tied} tied"),
+            };
+            let share = 100.0 * found.same as f64 / found.rows.max(1) as f64;
+            format!("{} of {} ({share:.2} %{ties})", found.same, found.rows)
         }),
         word(row.identical, "identical", "differ"),
         word(row.checked, "passed", "failed"),

@@ -117,6 +117,9 @@ fn load<S: Simd, const VECTORS: usize>(simd: S, from: &[f32]) -> [S::F32; VECTOR
     registers
 }
 
+/// Elements of K that a single pixel adds up before their sum joins the rest: of a long run of roundings this leaves two short ones.
+const SUM_BLOCK: usize = 64;
+
 /// The same for a single pixel, with four sums in turn so that one addition does not wait for the last.
 #[inline(always)]
 fn accumulate_one<S: Simd, const VECTORS: usize>(
@@ -126,23 +129,25 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
     panel: &[f32],
 ) {
     let width = VECTORS * S::LANES;
-    let mut sums = [[simd.splat_f32(0.0); VECTORS]; 4];
-    let (values, last_values) = row.as_chunks::<4>();
-    let (quads, last_weights) = panel.split_at(values.len() * 4 * width);
-    for (values, weights) in values.iter().zip(quads.chunks_exact(4 * width)) {
-        for (sum, sums) in sums.iter_mut().enumerate() {
-            step::<S, VECTORS>(simd, sums, values[sum], &weights[sum * width..]);
+    for (row, panel) in row.chunks(SUM_BLOCK).zip(panel.chunks(SUM_BLOCK * width)) {
+        let mut sums = [[simd.splat_f32(0.0); VECTORS]; 4];
+        let (values, last_values) = row.as_chunks::<4>();
+        let (quads, last_weights) = panel.split_at(values.len() * 4 * width);
+        for (values, weights) in values.iter().zip(quads.chunks_exact(4 * width)) {
+            for (sum, sums) in sums.iter_mut().enumerate() {
+                step::<S, VECTORS>(simd, sums, values[sum], &weights[sum * width..]);
+            }
         }
-    }
-    for (value, weights) in last_values.iter().zip(last_weights.chunks_exact(width)) {
-        step::<S, VECTORS>(simd, &mut sums[0], *value, weights);
-    }
-    for v in 0..VECTORS {
-        let halves = [
-            simd.add_f32(sums[0][v], sums[1][v]),
-            simd.add_f32(sums[2][v], sums[3][v]),
-        ];
-        acc[v] = simd.add_f32(acc[v], simd.add_f32(halves[0], halves[1]));
+        for (value, weights) in last_values.iter().zip(last_weights.chunks_exact(width)) {
+            step::<S, VECTORS>(simd, &mut sums[0], *value, weights);
+        }
+        for v in 0..VECTORS {
+            let halves = [
+                simd.add_f32(sums[0][v], sums[1][v]),
+                simd.add_f32(sums[2][v], sums[3][v]),
+            ];
+            acc[v] = simd.add_f32(acc[v], simd.add_f32(halves[0], halves[1]));
+        }
     }
 }
 

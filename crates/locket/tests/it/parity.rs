@@ -6,10 +6,6 @@ use locket_data::NpyArray;
 /// Largest difference from the stored output, relative to the output's range.
 const TOLERANCE: f32 = 1e-4;
 
-/// The same for the autoencoder from ONNX: its stored output is itself 9.2e-5 of the range away from a computation in
-/// float64, ours 2.6e-5, so that both together may exceed what either does.
-const AUTOENCODER_TOLERANCE: f32 = 1.5e-4;
-
 /// (entry under `parity/`, model file): those whose outputs are float.
 const MODELS: &[(&str, &str)] = &[
     ("squeezenet_v1.1", "squeezenet_v1.1.onnx"),
@@ -53,12 +49,7 @@ fn stored_outputs_are_matched() {
             .zip(&expected)
             .fold(0f32, |max, (a, b)| max.max((a - b).abs()));
         let relative = worst / (high - low);
-        let tolerance = if *entry == "ad_onnx" {
-            AUTOENCODER_TOLERANCE
-        } else {
-            TOLERANCE
-        };
-        assert!(relative <= tolerance, "{file}: {relative:e} of the range");
+        assert!(relative <= TOLERANCE, "{file}: {relative:e} of the range");
         let slow: Vec<&str> = model
             .plan()
             .steps
