@@ -1,5 +1,6 @@
 //! `locket profile`: where the time and the memory go.
 
+mod counters;
 mod measure;
 mod trace;
 
@@ -14,7 +15,10 @@ use locket_report::{
 use locket_runtime::{Plan, Session};
 use serde::Serialize;
 
-use self::measure::Profile;
+use self::{
+    counters::{Counters, Counts},
+    measure::Profile,
+};
 use crate::{context::Context, facts, model, tensors};
 
 /// Width of the memory chart.
@@ -64,6 +68,8 @@ struct Operator {
     parts: usize,
     live_bytes: usize,
     slow: bool,
+    cycles: Option<u64>,
+    instructions: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -89,12 +95,19 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     if options.runs == 0 {
         bail!("--runs: expected at least 1, found 0");
     }
+    let mut counters = Counters::open();
     let (mut session, _) = model::open(&options.model, context.plan_options())?;
     let inputs = tensors::random_inputs(&session.plan().inputs)?;
     let bar = context.progress("profiling", options.runs);
-    let profile = measure::profile(&mut session, &inputs, options.runs, &|done| {
-        bar.set_position(done as u64);
-    })?;
+    let profile = measure::profile(
+        &mut session,
+        &inputs,
+        options.runs,
+        counters.as_mut().ok(),
+        &|done| {
+            bar.set_position(done as u64);
+        },
+    )?;
     bar.finish_and_clear();
     if let Some(path) = &options.trace {
         let text = trace::render(session.plan(), &profile);
@@ -129,6 +142,8 @@ fn outcome(options: &Options, context: &Context, session: &Session, profile: &Pr
         parts: step.parts.len(),
         live_bytes: plan.memory.live_bytes.get(index).copied().unwrap_or(0),
         slow: step.slow,
+        cycles: time.counts.map(|counts| counts.cycles),
+        instructions: time.counts.map(|counts| counts.instructions),
     });
     Outcome {
         model: options.model.display().to_string(),
@@ -139,13 +154,21 @@ fn outcome(options: &Options, context: &Context, session: &Session, profile: &Pr
         wall_ns: profile.wall_ns,
         operators_ns,
         cpu_per_wall: profile.cpu_per_wall,
-        // Counting them takes a system call that only unsafe code can make; unknown is said, not guessed.
-        cycles: None,
-        instructions: None,
+        cycles: total(profile, |counts| counts.cycles),
+        instructions: total(profile, |counts| counts.instructions),
         multiply_adds: plan.cost().macs,
         peak_bytes: plan.peak_bytes(),
         operators: operators.collect(),
     }
+}
+
+/// The sum over steps; `None` if the machine counts nothing.
+fn total(profile: &Profile, of: impl Fn(&Counts) -> u64) -> Option<u64> {
+    profile
+        .steps
+        .iter()
+        .map(|step| step.counts.as_ref().map(&of))
+        .sum()
 }
 
 /// Thousand millions of multiply-adds a second.
@@ -171,8 +194,17 @@ fn text(outcome: &Outcome, plan: &Plan, options: &Options, context: &Context) ->
     );
     let _ = writeln!(
         text,
-        "measured on {}; cycles and instructions: not counted on this machine",
-        outcome.processor
+        "measured on {}; {}",
+        outcome.processor,
+        match (outcome.cycles, outcome.instructions) {
+            (Some(cycles), Some(instructions)) => format!(
+                "{} cycles, {} instructions ({:.2} a cycle), the kernel's not counted",
+                units::short_count(cycles),
+                units::short_count(instructions),
+                instructions as f64 / cycles.max(1) as f64
+            ),
+            _ => "cycles and instructions: this machine gives no counters".to_owned(),
+        }
     );
     text.push_str(&memory(plan, context));
     text
@@ -199,6 +231,7 @@ fn operators(outcome: &Outcome, options: &Options, context: &Context) -> String 
         Column::right("multiply-adds"),
         Column::right("GMAC/s"),
         Column::right("bytes"),
+        Column::right(if outcome.cycles.is_some() { "ins/cycle" } else { "" }),
         Column::left(""),
     ]);
     for row in &rows[..shown] {
@@ -225,6 +258,12 @@ fn operators(outcome: &Outcome, options: &Options, context: &Context) -> String 
             Cell::from(units::short_count(row.multiply_adds)),
             Cell::from(rate(row.multiply_adds, row.wall_ns)),
             Cell::from(units::bytes(row.bytes)),
+            Cell::from(match (row.cycles, row.instructions) {
+                (Some(cycles), Some(instructions)) => {
+                    format!("{:.2}", instructions as f64 / cycles.max(1) as f64)
+                }
+                _ => String::new(),
+            }),
             Cell::new(
                 if marks.is_empty() {
                     bar(row.share, 12).trim_end().to_owned()

@@ -137,15 +137,19 @@ fn profile_covers_every_operator_and_writes_a_trace() {
     let operators = json["operators"].as_array().unwrap();
     let share: f64 = operators.iter().map(|row| row["share"].as_f64().unwrap()).sum();
     assert!((share - 1.0).abs() < 1e-9, "{share}");
-    assert_eq!(json["cycles"], serde_json::Value::Null);
+    // Whether a machine counts is its own affair; what is said must agree.
+    let counted = json["cycles"].is_u64();
+    assert_eq!(counted, json["instructions"].is_u64());
+    assert!(operators.iter().all(|row| row["cycles"].is_u64() == counted));
     let trace: serde_json::Value = serde_json::from_slice(&workplace.bytes("trace.json")).unwrap();
     let events = trace["traceEvents"].as_array().unwrap();
     let spans = events.iter().filter(|event| event["ph"] == "X").count();
     assert_eq!(spans, operators.len());
-    assert!(
-        workplace
-            .output("profile model.mlpackage --runs 3")
-            .contains("not counted on this machine")
+    let text = workplace.output("profile model.mlpackage --runs 3");
+    assert_eq!(
+        text.contains("this machine gives no counters"),
+        !counted,
+        "{text}"
     );
 }
 

@@ -223,7 +223,7 @@ fn compressions_that_cannot_be_made() {
         ],
         &expect![[r#"
             $ locket compress model.mlpackage --recipe w3 -o out.mlpackage
-            error: invalid value 'w3' for '--recipe <NAME>': expected a recipe, found "w3"; known are w8a8, w8, w4, pal1, pal2, pal3, pal4, pal6, pal8 (each also with g16 and the like for groups of output channels), prune50 (1 to 99 percent), prune50+w8, f16; see locket --help
+            error: invalid value 'w3' for '--recipe <NAME>': expected a recipe, found "w3"; known are w8a8, w8, w4, pal1, pal2, pal3, pal4, pal6, pal8 (each also with g16 and the like for groups of output channels), prune50 (1 to 99 percent), prune50+w8, f16; a8 after a palette or prune50+w8 makes activations 8-bit too, as in pal4g1a8; see locket --help
             $ locket compress model.mlpackage --recipe w8a8 -o out.mlpackage
             error: --recipe w8a8 needs calibration samples: give --calib DIR and --preprocess FILE
             $ locket compress model.mlpackage --recipe w8a8 --calib data -o out.mlpackage

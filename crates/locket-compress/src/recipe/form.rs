@@ -110,7 +110,7 @@ pub struct Recipe(
 impl Recipe {
     /// Names that are known, for messages and help.
     pub const KNOWN: &str = "w8a8, w8, w4, pal1, pal2, pal3, pal4, pal6, pal8 (each also with g16 and the like for groups of output \
-         channels), prune50 (1 to 99 percent), prune50+w8, f16; palettes and prune50+w8 also with a8 for 8-bit activations, as in pal4a8";
+         channels), prune50 (1 to 99 percent), prune50+w8, f16; a8 after a palette or prune50+w8 makes activations 8-bit too, as in pal4g1a8";
 
     /// True if it cannot be applied without calibration samples.
     pub fn needs_calibration(self) -> bool {

@@ -7,6 +7,7 @@ use locket_data::statistics::summary::percentile;
 use locket_runtime::{Observer, Session, StepEvent};
 use locket_tensor::{Tensor, TensorRef};
 
+use super::counters::{Counters, Counts};
 use crate::{facts, tensors::OutputBuffers};
 
 /// Predictions before the measurement.
@@ -18,6 +19,8 @@ pub(super) struct StepTimes {
     pub(super) wall_ns: u64,
     /// Processor time over all threads.
     pub(super) cpu_ns: u64,
+    /// What the machine counted over all threads, if it does.
+    pub(super) counts: Option<Counts>,
 }
 
 /// One step of one run, for the trace.
@@ -65,7 +68,31 @@ impl Observer for Recorder {
     }
 }
 
-/// Runs a session `runs` times without and `runs` times with an observer.
+/// Counts events of each step; apart from the times, which reading counters would lengthen.
+struct Counting<'a> {
+    counters: &'a mut Counters,
+    before: Option<Counts>,
+    /// For each step, cycles and instructions of the runs.
+    steps: Vec<[Vec<u64>; 2]>,
+}
+
+impl Observer for Counting<'_> {
+    fn before(&mut self, _index: usize) {
+        self.before = self.counters.read().ok();
+    }
+
+    fn after(&mut self, event: StepEvent<'_>) {
+        if let (Some(before), Ok(now)) = (self.before, self.counters.read()) {
+            let counts = now.since(before);
+            let [cycles, instructions] = &mut self.steps[event.index];
+            cycles.push(counts.cycles);
+            instructions.push(counts.instructions);
+        }
+    }
+}
+
+/// Runs a session `runs` times without and `runs` times with an observer, and as often again with `counters` if there are any; these must
+/// have been opened before the session was.
 ///
 /// # Errors
 ///
@@ -74,6 +101,7 @@ pub(super) fn profile(
     session: &mut Session,
     inputs: &[Tensor],
     runs: usize,
+    counters: Option<&mut Counters>,
     progress: &dyn Fn(usize),
 ) -> Result<Profile> {
     let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
@@ -105,12 +133,31 @@ pub(super) fn profile(
         session.predict_observed(&views, &mut outputs, &mut recorder)?;
         progress(done + 1);
     }
-    let steps = recorder.wall.iter_mut().zip(&mut recorder.cpu);
+    let mut counts = vec![None; count];
+    if let Some(counters) = counters {
+        let mut counting = Counting {
+            counters,
+            before: None,
+            steps: vec![[Vec::with_capacity(runs), Vec::with_capacity(runs)]; count],
+        };
+        for _ in 0..runs {
+            session.predict_observed(&views, &mut outputs, &mut counting)?;
+        }
+        let medians = counting.steps.iter_mut().map(|[cycles, instructions]| {
+            (!cycles.is_empty()).then(|| Counts {
+                cycles: median(cycles),
+                instructions: median(instructions),
+            })
+        });
+        counts = medians.collect();
+    }
+    let steps = recorder.wall.iter_mut().zip(&mut recorder.cpu).zip(counts);
     Ok(Profile {
         steps: steps
-            .map(|(wall, cpu)| StepTimes {
+            .map(|((wall, cpu), counts)| StepTimes {
                 wall_ns: median(wall),
                 cpu_ns: median(cpu),
+                counts,
             })
             .collect(),
         spans: recorder.spans,
