@@ -58,32 +58,29 @@ impl Kernel for Pairs<'_> {
             b,
             output,
         } = self;
-        let mut start = 0;
-        while start < output.len() {
-            let count = S::LANES.min(output.len() - start);
-            let scaled = |values: &[u8], operand: usize| {
-                let values = &values[start..start + count];
-                let value = if count == S::LANES {
-                    simd.load_u8(values)
-                } else {
-                    simd.load_u8_partial(values)
-                };
-                let zero_point = simd.splat_i32(i32::from(add.input_zero_points[operand]));
-                simd.mul_f32(
-                    simd.to_f32(simd.sub_i32(value, zero_point)),
-                    simd.splat_f32(add.multipliers[operand]),
-                )
-            };
-            let result = requantize.apply(simd, simd.add_f32(scaled(a, 0), scaled(b, 1)));
-            let target = &mut output[start..start + count];
-            if count == S::LANES {
-                simd.store_u8(target, result);
-            } else {
-                simd.store_u8_partial(target, result);
-            }
-            start += count;
+        let whole = output.len() - output.len() % S::LANES;
+        for start in (0..whole).step_by(S::LANES) {
+            // Loops and functions instead of closures: a closure that is not inlined is compiled without the instruction set.
+            let left = scaled(simd, simd.load_u8(&a[start..]), &add, 0);
+            let right = scaled(simd, simd.load_u8(&b[start..]), &add, 1);
+            let result = requantize.apply(simd, simd.add_f32(left, right));
+            simd.store_u8(&mut output[start..], result);
+        }
+        if whole < output.len() {
+            let left = scaled(simd, simd.load_u8_partial(&a[whole..]), &add, 0);
+            let right = scaled(simd, simd.load_u8_partial(&b[whole..]), &add, 1);
+            let result = requantize.apply(simd, simd.add_f32(left, right));
+            simd.store_u8_partial(&mut output[whole..], result);
         }
     }
+}
+
+/// `(value - zero point) * multiplier` of an operand.
+#[inline(always)]
+fn scaled<S: Simd>(simd: S, value: S::I32, add: &AddU8, operand: usize) -> S::F32 {
+    let zero_point = simd.splat_i32(i32::from(add.input_zero_points[operand]));
+    let value = simd.to_f32(simd.sub_i32(value, zero_point));
+    simd.mul_f32(value, simd.splat_f32(add.multipliers[operand]))
 }
 
 /// Parameters of a quantised product.
@@ -135,15 +132,39 @@ impl Kernel for Products<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Self { mul, a, b, output } = self;
         let requantize = Requantize::new(mul.zero_point, mul.clamp);
-        let zero_points = mul.input_zero_points.map(i32::from);
+        let whole = b.len() - b.len() % S::LANES;
         for (output, a) in output.chunks_exact_mut(b.len()).zip(a.chunks_exact(b.len())) {
-            for (result, (&a, &b)) in output.iter_mut().zip(a.iter().zip(b)) {
-                let product = (i32::from(a) - zero_points[0]) * (i32::from(b) - zero_points[1]);
-                *result = requantize.apply_lane(product as f32 * mul.multiplier);
+            for start in (0..whole).step_by(S::LANES) {
+                let pair = [simd.load_u8(&a[start..]), simd.load_u8(&b[start..])];
+                simd.store_u8(
+                    &mut output[start..],
+                    requantize.apply(simd, product(simd, pair, &mul)),
+                );
+            }
+            if whole < output.len() {
+                let pair = [
+                    simd.load_u8_partial(&a[whole..]),
+                    simd.load_u8_partial(&b[whole..]),
+                ];
+                simd.store_u8_partial(
+                    &mut output[whole..],
+                    requantize.apply(simd, product(simd, pair, &mul)),
+                );
             }
         }
     }
+}
+
+/// `(a - za) * (b - zb) * multiplier`. Both factors are below 256, so their product is the same in floats as in integers.
+#[inline(always)]
+fn product<S: Simd>(simd: S, pair: [S::I32; 2], mul: &MulU8) -> S::F32 {
+    let a = simd.sub_i32(pair[0], simd.splat_i32(i32::from(mul.input_zero_points[0])));
+    let b = simd.sub_i32(pair[1], simd.splat_i32(i32::from(mul.input_zero_points[1])));
+    simd.mul_f32(
+        simd.mul_f32(simd.to_f32(a), simd.to_f32(b)),
+        simd.splat_f32(mul.multiplier),
+    )
 }
