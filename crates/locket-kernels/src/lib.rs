@@ -21,6 +21,7 @@ mod rows;
 mod simd;
 mod transpose;
 mod weights;
+mod winograd;
 
 pub use conv::{ConvF32, ConvU8, Output, Residual};
 pub use depthwise::{DepthwiseF32, DepthwiseU8};
@@ -38,3 +39,4 @@ pub use quantize::{
 pub use rows::{layer_norm_f32, log_softmax_f32, softmax_f32};
 pub use transpose::{MAX_COPY_RANK, copy_strided, transpose};
 pub use weights::{Blocks, WeightsF32};
+pub use winograd::WinogradF32;

@@ -10,3 +10,4 @@ mod properties;
 mod quantize;
 mod rows;
 mod weights;
+mod winograd;

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use locket_kernels::{ConvF32, DepthwiseF32};
+use locket_kernels::{ConvF32, DepthwiseF32, WinogradF32};
 use locket_mil::{Target, Type};
 use locket_tensor::{DType, TensorMut};
 
@@ -242,6 +242,10 @@ impl Operator for Conv {
                 Prepared::new(DepthwiseStep { kernel }, rows, shape.out_channels * 4).weights(bytes),
             ));
         }
+        if let Some(dense) = packing.dense().filter(|_| WinogradF32::suits(&geometry)) {
+            let kernel = WinogradF32::new(prepare.isa, geometry, dense, bias.as_deref(), clamp);
+            return Ok(Some(winograd_step(kernel, residual)));
+        }
         let kernel = ConvF32::new(prepare.isa, geometry, &packing.weights(), bias.as_deref(), clamp);
         Ok(Some(float_step(kernel, residual)))
     }
@@ -314,6 +318,47 @@ pub(crate) fn float_step(kernel: ConvF32, residual: bool) -> Prepared {
         Prepared::new(ConvStep { kernel, residual }, pixels, channels * 4)
     };
     prepared.weights(bytes).scratch(scratch)
+}
+
+/// A step around a convolution by strips of rows.
+fn winograd_step(kernel: WinogradF32, residual: bool) -> Prepared {
+    let geometry = kernel.geometry();
+    let row_bytes = geometry.out_width * geometry.out_channels * 4;
+    let (strips, bytes, scratch) = (kernel.strips(), kernel.weight_bytes(), kernel.scratch_elems() * 4);
+    Prepared::new(
+        WinogradStep { kernel, residual },
+        strips,
+        WinogradF32::STRIP_ROWS * row_bytes,
+    )
+    .weights(bytes)
+    .scratch(scratch)
+}
+
+#[derive(Debug)]
+struct WinogradStep {
+    kernel: WinogradF32,
+    residual: bool,
+}
+
+impl Step for WinogradStep {
+    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], scratch: &mut [u8]) {
+        let geometry = self.kernel.geometry();
+        let strip = WinogradF32::STRIP_ROWS * geometry.out_width * geometry.out_channels;
+        let residual = self
+            .residual
+            .then(|| &bytemuck::cast_slice::<u8, f32>(inputs[1])[units.start * strip..]);
+        self.kernel.run(
+            bytemuck::cast_slice(inputs[0]),
+            residual,
+            bytemuck::cast_slice_mut(output),
+            units,
+            bytemuck::cast_slice_mut(scratch),
+        );
+    }
+
+    fn kernel(&self) -> &str {
+        self.kernel.kernel_name()
+    }
 }
 
 #[derive(Debug)]
