@@ -98,7 +98,7 @@ impl ConvF32 {
                         0
                     }
             }
-            Path::Pointwise | Path::Taps(_) => self.weights.panel_elems(),
+            Path::Pointwise | Path::Taps(_) => self.weights.panel_elems() + self.copied_elems(),
         }
     }
 
@@ -170,6 +170,14 @@ impl ConvF32 {
         });
     }
 
+    /// Elements of the copy of a block's input. Compressed weights are expanded once for all pixels, which are then one block.
+    fn copied_elems(&self) -> usize {
+        if self.weights.is_compressed() {
+            return 0;
+        }
+        self.path.copied_elems(&self.geometry, size_of::<f32>())
+    }
+
     fn all_panels(&self) -> usize {
         self.weights.panels().padded_columns() * self.geometry.depth()
     }
@@ -237,25 +245,26 @@ impl Run<'_> {
         let rows = self.rows.clone();
         let scratch = core::mem::take(&mut self.scratch);
         let compressed = conv.weights.is_compressed();
+        let (copies, scratch) = scratch.split_at_mut(conv.copied_elems());
         let block = if compressed {
             rows.len().max(1)
         } else {
             Path::block(&conv.geometry, size_of::<f32>())
         };
         for_each_block(rows, block, |block| {
+            let (input, places, range) = match copies.is_empty() {
+                true => (self.input, places, block.clone()),
+                false => {
+                    let stride = Path::copy_pixels(&conv.geometry, self.input, block.clone(), copies);
+                    let vertical = &[0];
+                    (&*copies, Places::Strided { stride, vertical }, 0..block.len())
+                }
+            };
             for index in self.panels.clone() {
                 let panel = conv.weights.panels().panel(index);
                 let weights = conv.weights.panel(conv.isa, &panel, scratch);
                 let output_row = block.start - self.rows.start;
-                self.tiles(
-                    simd,
-                    places,
-                    block.clone(),
-                    output_row,
-                    self.input,
-                    &panel,
-                    weights,
-                );
+                self.tiles(simd, places, range.clone(), output_row, input, &panel, weights);
             }
         });
     }

@@ -11,6 +11,18 @@ pub(crate) fn shapes() -> Vec<Shape> {
             channels: [64, 64],
             ..PLAIN
         },
+        // Pixels that fall into the same sets of a cache are copied.
+        Shape {
+            channels: [512, 17],
+            size: [10, 7],
+            ..PLAIN
+        },
+        Shape {
+            channels: [2048, 9],
+            size: [3, 25],
+            gaps: [0, 2, 1],
+            ..PLAIN
+        },
         Shape {
             channels: [100, 17],
             size: [1, 1],
