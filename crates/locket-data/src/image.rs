@@ -16,7 +16,10 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use crate::Problem;
+use crate::{
+    Problem,
+    jpeg::{self, Outcome},
+};
 
 /// Most pixels of a picture.
 pub const MAX_PIXELS: usize = 64 * 1024 * 1024;
@@ -79,6 +82,22 @@ fn check_size(width: usize, height: usize) -> Result<usize, String> {
 }
 
 fn decode_jpeg(file: &[u8], output: &mut RgbImage) -> Result<(), String> {
+    match jpeg::decode(file, std::mem::take(&mut output.pixels), check_size) {
+        Ok(Outcome::Picture(width, height, pixels)) => {
+            *output = RgbImage {
+                width,
+                height,
+                pixels,
+            };
+            Ok(())
+        }
+        Ok(Outcome::Other) => decode_other_jpeg(file, output),
+        Err(problem) => Err(format!("jpeg: {problem}")),
+    }
+}
+
+/// Four components, and whatever else the decoder of our own does not read.
+fn decode_other_jpeg(file: &[u8], output: &mut RgbImage) -> Result<(), String> {
     let options = DecoderOptions::default()
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))

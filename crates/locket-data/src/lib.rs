@@ -38,6 +38,7 @@ pub mod csv;
 pub mod dataset;
 mod error;
 pub mod image;
+mod jpeg;
 pub mod npy;
 pub mod preprocess;
 pub mod resize;
