@@ -56,11 +56,20 @@ impl Context {
         })
     }
 
+    /// The same for less memory, for those that say how much a model needs.
+    pub(crate) fn lean_plan_options(&self) -> PlanOptions {
+        PlanOptions {
+            lean: true,
+            ..self.plan_options()
+        }
+    }
+
     /// What plans are made for.
     pub(crate) fn plan_options(&self) -> PlanOptions {
         PlanOptions {
             isa: self.isa,
             threads: self.threads,
+            lean: false,
         }
     }
 

@@ -182,6 +182,7 @@ impl Kernel for Run<'_> {
                         output_stride,
                         columns: panel.columns,
                         clamp: [f32::NEG_INFINITY, f32::INFINITY],
+                        alone: matmul.shape[0] == 1,
                     };
                     run_tile(simd, panel.vectors, &mut tile);
                 });

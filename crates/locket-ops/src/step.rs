@@ -17,6 +17,8 @@ pub struct Prepare<'a> {
     pub isa: Isa,
     /// Which output the step computes.
     pub output: usize,
+    /// Whether less memory is preferred to less time.
+    pub lean: bool,
     /// For each value of the function, its layout.
     pub layouts: &'a [Layout],
 }

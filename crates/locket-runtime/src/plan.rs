@@ -28,6 +28,8 @@ pub struct PlanOptions {
     pub isa: Isa,
     /// Threads that a step may use at most.
     pub threads: usize,
+    /// Prefers less memory to less time: no weights that are kept transformed, larger than they are.
+    pub lean: bool,
 }
 
 /// Why a function has no plan.

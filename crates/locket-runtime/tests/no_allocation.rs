@@ -57,6 +57,7 @@ fn predict_allocates_nothing() {
             PlanOptions {
                 isa: Isa::best(),
                 threads,
+                lean: false,
             },
         )
         .unwrap();

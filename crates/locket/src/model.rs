@@ -74,9 +74,17 @@ impl CompiledModel {
         let options = PlanOptions {
             isa: configuration.isa.unwrap_or_else(Isa::best),
             threads,
+            lean: false,
         };
-        let plan = compile(function, options)?.plan;
-        check_memory(&plan, configuration.memory_budget)?;
+        let mut plan = compile(function, options)?.plan;
+        if check_memory(&plan, configuration.memory_budget).is_err() {
+            let lean = PlanOptions {
+                lean: true,
+                ..options
+            };
+            plan = compile(function, lean)?.plan;
+            check_memory(&plan, configuration.memory_budget)?;
+        }
         let session = Session::new(plan).map_err(|source| Error::Io {
             what: "starting threads".to_owned(),
             source,

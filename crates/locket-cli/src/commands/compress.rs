@@ -248,7 +248,7 @@ fn packages(
 }
 
 fn state(path: &Path, program: &Program, target: Target, context: &Context) -> Result<State> {
-    let plan = model::compile_main(path, program, context.plan_options())?.plan;
+    let plan = model::compile_main(path, program, context.lean_plan_options())?.plan;
     Ok(State {
         package_bytes: package_bytes(path).with_context(|| path.display().to_string())?,
         peak_bytes: plan.peak_bytes(),

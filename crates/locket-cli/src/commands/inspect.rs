@@ -88,7 +88,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let function = program.main();
     let foreign = model::foreign(function);
     let planned = if foreign.is_empty() {
-        compile(function, context.plan_options()).map_err(|error| error.to_string())
+        compile(function, context.lean_plan_options()).map_err(|error| error.to_string())
     } else {
         Err(format!("cannot be expressed in MIL: {}", foreign.join(", ")))
     };

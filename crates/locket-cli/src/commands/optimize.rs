@@ -157,7 +157,11 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
         calibration: &calibration,
         evaluation: &data,
         goals: job.goals,
-        plan: context.plan_options(),
+        // One plan gives all figures: under a memory limit the one that takes less, even where another would be faster.
+        plan: match job.goals.memory_bytes {
+            Some(_) => context.lean_plan_options(),
+            None => context.plan_options(),
+        },
         seed: job.seed,
         folder: variants.path(),
         progress: &|line| spinner.set_message(line.to_owned()),

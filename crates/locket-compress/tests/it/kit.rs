@@ -22,6 +22,7 @@ pub(crate) fn plan_options() -> PlanOptions {
     PlanOptions {
         isa: Isa::best(),
         threads: 2,
+        lean: false,
     }
 }
 

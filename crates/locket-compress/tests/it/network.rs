@@ -80,5 +80,6 @@ pub(crate) fn plan_options(threads: usize) -> PlanOptions {
     PlanOptions {
         isa: Isa::best(),
         threads,
+        lean: false,
     }
 }

@@ -358,6 +358,7 @@ impl Run<'_> {
                 output_stride: geometry.output_stride,
                 columns: panel.columns,
                 clamp: conv.clamp,
+                alone: geometry.out_pixels() == 1,
             };
             run_tile(simd, panel.vectors, &mut tile);
         });

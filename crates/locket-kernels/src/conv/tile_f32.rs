@@ -25,6 +25,9 @@ pub(crate) struct TileF32<'a> {
     /// Channels to write; lanes beyond are padding.
     pub(crate) columns: usize,
     pub(crate) clamp: [f32; 2],
+    /// Whether the whole product has one row, however it is divided. Only then may that row be added up in its own way: else
+    /// results would depend on where threads cut.
+    pub(crate) alone: bool,
 }
 
 /// Runs a tile that is `vectors` registers wide.
@@ -75,7 +78,7 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
             tile.taps.gather(y, x, &mut runs);
             let (tap, rest) = panel.split_at(tile.taps.run * VECTORS * S::LANES);
             panel = rest;
-            if ROWS == 1 {
+            if ROWS == 1 && tile.alone {
                 accumulate_one::<S, VECTORS>(simd, &mut acc[0], runs.row(0), tap);
             } else {
                 accumulate::<S, ROWS, VECTORS>(simd, &mut acc, &runs, tap);

@@ -275,6 +275,7 @@ impl Kernel for Products<'_> {
                         output_stride: outer_stride,
                         columns: panel.width.min(outer_stride - panel.first),
                         clamp: [f32::NEG_INFINITY, f32::INFINITY],
+                        alone: false,
                     };
                     run_tile(simd, panel.vectors, &mut tile);
                 });

@@ -97,3 +97,25 @@ fn several_blocks_make_one_output() {
         check(isa, &geometry([130, 70], [9, 41], [1; 4]), 5);
     }
 }
+
+/// Threads cut the output into strips: the same bits come out wherever they cut.
+#[test]
+fn results_do_not_depend_on_where_the_output_is_cut() {
+    // 1 x 29 tiles: a last block of a single tile.
+    let geometry = geometry([24, 40], [8, 57], [1; 4]);
+    let mut values = Values::new(9);
+    let input = values.f32s(geometry.input_len());
+    let weights = values.f32s(geometry.out_channels * geometry.depth());
+    for isa in Isa::available() {
+        let winograd = WinogradF32::new(isa, geometry.clone(), &weights, None, [f32::MIN, f32::MAX]);
+        let mut scratch = vec![0.0; winograd.scratch_elems()];
+        let length = geometry.out_pixels() * geometry.out_channels;
+        let (mut whole, mut parts) = (vec![0.0; length], vec![0.0; length]);
+        winograd.run(&input, None, &mut whole, 0..winograd.strips(), &mut scratch);
+        let strip = WinogradF32::STRIP_ROWS * geometry.out_width * geometry.out_channels;
+        for (index, part) in parts.chunks_mut(strip).enumerate() {
+            winograd.run(&input, None, part, index..index + 1, &mut scratch);
+        }
+        assert!(whole == parts, "{isa}");
+    }
+}

@@ -242,7 +242,10 @@ impl Operator for Conv {
                 Prepared::new(DepthwiseStep { kernel }, rows, shape.out_channels * 4).weights(bytes),
             ));
         }
-        if let Some(dense) = packing.dense().filter(|_| WinogradF32::suits(&geometry)) {
+        if let Some(dense) = packing
+            .dense()
+            .filter(|_| !prepare.lean && WinogradF32::suits(&geometry))
+        {
             let kernel = WinogradF32::new(prepare.isa, geometry, dense, bias.as_deref(), clamp);
             return Ok(Some(winograd_step(kernel, residual)));
         }

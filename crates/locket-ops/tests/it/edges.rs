@@ -57,6 +57,7 @@ fn check(call: &str, inputs: &[f32], absolute: f32) {
     let layouts = vec![Layout::RowMajor; function.values().len()];
     for isa in Isa::available() {
         let prepare = Prepare {
+            lean: false,
             node,
             isa,
             output: 0,

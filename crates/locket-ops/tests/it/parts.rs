@@ -80,6 +80,7 @@ impl Case {
             })
             .collect();
         let prepare = Prepare {
+            lean: false,
             node,
             isa: Isa::best(),
             output,

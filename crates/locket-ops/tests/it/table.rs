@@ -198,6 +198,7 @@ fn run_step(
     output: usize,
 ) -> Option<(Vec<u8>, String)> {
     let prepare = Prepare {
+        lean: false,
         node: *node,
         isa,
         output,

@@ -26,6 +26,7 @@ pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
             return false;
         }
         let prepare = Prepare {
+            lean: false,
             node,
             isa: Isa::SCALAR,
             output: 0,

@@ -322,6 +322,7 @@ pub(crate) fn run_planned(function: &Function, values: &[(ValueId, Tensor)], thr
     let options = PlanOptions {
         isa: Isa::best(),
         threads,
+        lean: false,
     };
     let plan =
         plan(function, options).unwrap_or_else(|error| panic!("{error}\n{}", text::print(function, 8)));

@@ -135,6 +135,7 @@ impl Maker<'_> {
                 self.layouts[id.index()] = layout;
             }
             let prepare = Prepare {
+                lean: self.options.lean,
                 node,
                 isa: self.options.isa,
                 output: position,

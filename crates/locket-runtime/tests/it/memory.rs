@@ -12,6 +12,7 @@ fn memory_over_time_is_exact() {
         PlanOptions {
             isa: Isa::best(),
             threads: 1,
+            lean: false,
         },
     )
     .unwrap();

@@ -33,7 +33,18 @@ pub(crate) fn input(function: &Function, index: usize) -> Tensor {
 }
 
 pub(crate) fn session(function: &Function, isa: Isa, threads: usize) -> Session {
-    Session::new(plan(function, PlanOptions { isa, threads }).unwrap()).unwrap()
+    Session::new(
+        plan(
+            function,
+            PlanOptions {
+                isa,
+                threads,
+                lean: false,
+            },
+        )
+        .unwrap(),
+    )
+    .unwrap()
 }
 
 pub(crate) fn predict(session: &mut Session, inputs: &[Tensor]) -> Vec<Tensor> {

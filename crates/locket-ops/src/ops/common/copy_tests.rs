@@ -14,6 +14,7 @@ fn prepared(function: &Function, layouts: [Layout; 2]) -> Prepared {
     all[operation.outputs[0].index()] = layouts[1];
     let operator = registry::find(&node).unwrap();
     let prepare = Prepare {
+        lean: false,
         node,
         isa: Isa::SCALAR,
         output: 0,
