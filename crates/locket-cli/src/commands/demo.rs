@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use locket_compress::search::Goals;
 use locket_scenes::{Split, write_dataset};
 
-use super::optimize::{Job, execute, find_device};
+use super::optimize::{Format, Job, execute, find_device};
 use crate::context::Context;
 
 const MODEL: &[u8] = include_bytes!("../../../../models/scenes_mobilenet.onnx");
@@ -67,6 +67,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         device: Some(&device),
         limit: None,
         seed: 0,
+        format: Format::Html,
         output: folder,
     };
     let code = execute(&job, context)?;

@@ -67,9 +67,38 @@ pub(crate) struct Options {
     /// Seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Folder for model.mlpackage, evidence.json and report.html
+    /// Form of the report: a page to look at, or a brief of one page as text
+    #[arg(long, value_enum, default_value_t = Format::Html)]
+    format: Format,
+    /// Folder for model.mlpackage, evidence.json and report.html (or report.md)
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// report.html
+    #[default]
+    Html,
+    /// report.md
+    Md,
+}
+
+impl Format {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Html => "report.html",
+            Self::Md => "report.md",
+        }
+    }
+
+    fn render(self, evidence: &Evidence) -> String {
+        match self {
+            Self::Html => locket_report::html(evidence),
+            Self::Md => locket_report::markdown(evidence),
+        }
+    }
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
@@ -104,6 +133,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         device: device.as_ref(),
         limit: options.limit,
         seed: options.seed,
+        format: options.format,
         output: &options.output,
     };
     execute(&job, context)
@@ -132,6 +162,7 @@ pub(super) struct Job<'a> {
     pub(super) device: Option<&'a Device>,
     pub(super) limit: Option<usize>,
     pub(super) seed: u64,
+    pub(super) format: Format,
     pub(super) output: &'a Path,
 }
 
@@ -184,7 +215,7 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
     };
     let evidence = evidence(&outcome, &job.goals, around);
     write(&job.output.join("evidence.json"), &evidence.to_json())?;
-    write(&job.output.join("report.html"), &locket_report::html(&evidence))?;
+    write(&job.output.join(job.format.file()), &job.format.render(&evidence))?;
     if context.json {
         context.print(&format!("{}\n", serde_json::to_string(&evidence)?))?;
     } else {
@@ -393,6 +424,9 @@ fn text(outcome: &Outcome, evidence: &Evidence, job: &Job<'_>, context: &Context
             certificate.upper_bound * 100.0
         ));
     }
-    text.push_str(&format!("Report: {}\n", job.output.join("report.html").display()));
+    text.push_str(&format!(
+        "Report: {}\n",
+        job.output.join(job.format.file()).display()
+    ));
     text
 }

@@ -209,3 +209,31 @@ fn completions_and_the_manual_know_every_command() {
         assert!(man.contains(command), "{command}");
     }
 }
+
+#[test]
+fn optimize_writes_a_package_with_the_evidence_and_a_report_in_either_form() {
+    let workplace = Workplace::new();
+    let arguments = "optimize model.mlpackage --calib data --data data --preprocess recipe.toml --size 1kB";
+    for (format, start) in [("md", "# "), ("html", "<!DOCTYPE html>")] {
+        let outcome = workplace.run(&format!("{arguments} --format {format} -o {format}"));
+        // No package of this model is below a kilobyte: the refusal names the limit.
+        assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+        assert!(outcome.stdout.contains("size not met"), "{}", outcome.stdout);
+        let report = String::from_utf8(workplace.bytes(format!("{format}/report.{format}"))).unwrap();
+        assert!(report.starts_with(start), "{}", &report[..40]);
+        assert!(report.contains("a package of at most"), "the limit is named");
+        let evidence: serde_json::Value =
+            serde_json::from_slice(&workplace.bytes(format!("{format}/evidence.json"))).unwrap();
+        assert_eq!(evidence["verdict"]["outcome"], "infeasible");
+        let again = workplace.json(&format!(
+            "eval {format}/model.mlpackage --data data --preprocess recipe.toml"
+        ));
+        let steps = evidence["steps"].as_array().unwrap();
+        let chosen = steps
+            .iter()
+            .rev()
+            .find(|step| step["decision"] != "refused")
+            .unwrap();
+        assert_eq!(again["top1"]["share"], chosen["top1"]["value"]);
+    }
+}
