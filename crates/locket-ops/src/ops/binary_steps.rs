@@ -98,15 +98,20 @@ impl KernelStep {
     /// A run within one row: operands advance by 1, stand still, or are gathered.
     fn line(&self, operands: [&[f32]; 2], positions: [usize; 2], output: &mut [f32]) {
         let (_, strides) = self.lines.inner();
+        if strides.iter().all(|&stride| stride <= 1) && operands.iter().all(|x| !x.is_empty()) {
+            let views = [0, 1].map(|at| {
+                let count = if strides[at] == 0 { 1 } else { output.len() };
+                &operands[at][positions[at]..][..count]
+            });
+            return self.call(views, output);
+        }
         let mut gathered = [[0.0f32; PIECE]; 2];
-        let simple = strides.iter().all(|&stride| stride <= 1) && operands.iter().all(|x| !x.is_empty());
-        let step = if simple { output.len() } else { PIECE };
-        for (piece, output) in output.chunks_mut(step.max(1)).enumerate() {
+        for (piece, output) in output.chunks_mut(PIECE).enumerate() {
             let count = output.len();
             let [first, second] = &mut gathered;
             let views = [(0, first), (1, second)].map(|(at, space)| {
                 let (operand, stride) = (operands[at], strides[at]);
-                let start = positions[at] + piece * step * stride;
+                let start = positions[at] + piece * PIECE * stride;
                 if operand.is_empty() {
                     // In place: this operand is the output.
                     space[..count].copy_from_slice(output);
@@ -156,7 +161,27 @@ impl KernelStep {
             true => positions[at] - start % row,
             false => positions[at] + done,
         };
-        if !middle.is_empty() {
+        let in_place = operands.iter().position(|operand| operand.is_empty());
+        if let Some(at) = in_place.filter(|_| row <= PIECE) {
+            // As many whole rows as fit are copied out of the way at once.
+            let repeated = &operands[1 - at][next(1 - at, head)..][..row];
+            let mut copy = [0.0; PIECE];
+            for output in middle.chunks_mut(PIECE / row * row) {
+                let copy = &mut copy[..output.len()];
+                copy.copy_from_slice(output);
+                let views = if at == 0 {
+                    [&*copy, repeated]
+                } else {
+                    [repeated, &*copy]
+                };
+                self.call(views, output);
+            }
+        } else if in_place.is_some() {
+            for (index, output) in middle.chunks_mut(row).enumerate() {
+                let done = head + index * row;
+                self.line(operands, [next(0, done), next(1, done)], output);
+            }
+        } else if !middle.is_empty() {
             let views = [0, 1].map(|at| {
                 let length = if repeats[at] { row } else { whole };
                 &operands[at][next(at, head)..][..length]
@@ -176,8 +201,8 @@ impl Step for KernelStep {
             .sources
             .each_ref()
             .map(|source| elements::<f32>(source.bytes(inputs)));
-        let in_place = operands.iter().any(|operand| operand.is_empty());
-        let depth = if in_place { 1 } else { self.depth };
+        // A row that repeats cannot be the operand whose memory the output took.
+        let depth = self.depth;
         let start = units.start;
         self.lines.for_each(units, depth, |run, positions| {
             let at = start + run.start;
