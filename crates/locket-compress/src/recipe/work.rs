@@ -145,7 +145,7 @@ impl<'a> Work<'a> {
         };
         report.weight_error = weight.relative_error(&encoded.dense());
         report.bytes_after = stored.bytes();
-        self.replace_weight(layer, &encoded, stored);
+        replace_weight(&mut self.function, layer, &encoded, stored);
         if let (Some(stream), Some(calibration)) = (stream, self.calibration) {
             let bias = self.corrected_bias(layer, calibration, stream)?;
             self.set_bias(layer, &bias);
@@ -168,15 +168,9 @@ impl<'a> Work<'a> {
             let encoded = self.encode(layer, form, &weight, curvatures.as_ref()).ok()?;
             let stored = Stored::new(&encoded, self.weight_type(layer), &layer.weight_shape);
             let bytes = stored.bytes();
-            let mut other = Self {
-                function: self.function.clone(),
-                calibration: self.calibration,
-                operands: Vec::new(),
-                sums: Vec::new(),
-                threads: self.threads,
-            };
-            other.replace_weight(layer, &encoded, stored);
-            Some((bytes, other.function))
+            let mut function = self.function.clone();
+            replace_weight(&mut function, layer, &encoded, stored);
+            Some((bytes, function))
         });
         Ok(made.collect())
     }
@@ -334,19 +328,6 @@ impl<'a> Work<'a> {
         self.operands[layer.index].map(|grid| least_scales(&self.bias(layer), grid.scale))
     }
 
-    /// Puts a compressed weight in the place of the one before.
-    fn replace_weight(&mut self, layer: &Layer, encoded: &Encoded, stored: Stored) {
-        let position = producer(&self.function, layer.output);
-        let old = self.function.operations[position]
-            .input("weight")
-            .expect("a layer has a weight");
-        let name = self.function.value(old).name.clone();
-        let (operations, new) = stored.add(&mut self.function, &name);
-        self.function.operations[position].set_input("weight", new);
-        self.function.operations.splice(position..position, operations);
-        self.function.opset = self.function.opset.max(encoded.target());
-    }
-
     /// The bias of a layer; zeros if it has none.
     fn bias(&self, layer: &Layer) -> Vec<f32> {
         let operation = &self.function.operations[producer(&self.function, layer.output)];
@@ -374,6 +355,19 @@ impl<'a> Work<'a> {
             .add_constant(&name, float_tensor(dtype, &[bias.len()], bias));
         bind_bias(&mut self.function.operations[position], id);
     }
+}
+
+/// Puts a compressed weight in the place of the one before.
+fn replace_weight(function: &mut Function, layer: &Layer, encoded: &Encoded, stored: Stored) {
+    let position = producer(function, layer.output);
+    let old = function.operations[position]
+        .input("weight")
+        .expect("a layer has a weight");
+    let name = function.value(old).name.clone();
+    let (operations, new) = stored.add(function, &name);
+    function.operations[position].set_input("weight", new);
+    function.operations.splice(position..position, operations);
+    function.opset = function.opset.max(encoded.target());
 }
 
 /// Binds `bias` behind `weight`, where MIL has it.

@@ -3,7 +3,7 @@
 
 use locket_compress::{measure::Samples, recipe::layers};
 use locket_kernels::Isa;
-use locket_mil::{Program, SourceFormat, text};
+use locket_mil::{Function, Program, SourceFormat, ValueId, text};
 use locket_runtime::PlanOptions;
 use locket_tensor::Tensor;
 
@@ -36,12 +36,7 @@ pub(crate) fn network() -> Program {
     let mut function = text::parse(NETWORK).unwrap();
     let mut state = 1u32;
     for layer in layers(&function) {
-        let position = function
-            .operations
-            .iter()
-            .position(|op| op.outputs == [layer.output])
-            .unwrap();
-        let id = function.operations[position].input("weight").unwrap();
+        let id = weight(&function, layer.output);
         let fan_in = (layer.weight_elems / layer.weight_shape[0]) as f32;
         let values: Vec<f32> = (0..layer.weight_elems)
             .map(|_| noise(&mut state) * 3.4 / fan_in.sqrt())
@@ -49,6 +44,12 @@ pub(crate) fn network() -> Program {
         function.set_constant(id, Tensor::from_slice(&layer.weight_shape, &values).unwrap());
     }
     Program::new(function, SourceFormat::Memory)
+}
+
+/// The weight of the layer with this result.
+pub(crate) fn weight(function: &Function, output: ValueId) -> ValueId {
+    let layer = function.operations.iter().find(|op| op.outputs == [output]);
+    layer.unwrap().input("weight").unwrap()
 }
 
 /// Evenly from -0.5 to 0.5.

@@ -13,7 +13,7 @@ use locket_ops::Weight;
 use locket_runtime::compile;
 use locket_tensor::Tensor;
 
-use crate::network::{NETWORK, network, plan_options, samples};
+use crate::network::{NETWORK, network, plan_options, samples, weight};
 
 fn calibration<'a>(program: &Program, samples: &'a Samples, threads: usize) -> Calibration<'a> {
     let options = CalibrationOptions {
@@ -45,13 +45,7 @@ fn distance(found: &[f32], float: &[f32]) -> f64 {
 /// The weights of all layers, expanded.
 fn weights(function: &Function) -> Vec<Vec<f32>> {
     let expanded = |layer: &locket_compress::recipe::Layer| {
-        let position = function
-            .operations
-            .iter()
-            .position(|op| op.outputs == [layer.output])
-            .unwrap();
-        let id = function.operations[position].input("weight").unwrap();
-        Weight::of(function, id)
+        Weight::of(function, weight(function, layer.output))
             .unwrap()
             .expand()
             .unwrap()
@@ -342,14 +336,6 @@ fn float16_programs_keep_their_type() {
     // The same weights as the float32 network has, rounded.
     let wide = network();
     for (narrow, layer) in layers(&function).iter().zip(layers(wide.main())) {
-        let weight = |function: &Function, output| {
-            let position = function
-                .operations
-                .iter()
-                .position(|op| op.outputs == [output])
-                .unwrap();
-            function.operations[position].input("weight").unwrap()
-        };
         let id = weight(&function, narrow.output);
         let values = wide
             .main()

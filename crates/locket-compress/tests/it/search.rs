@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use locket_compress::{
+    calibrate::{Calibration, CalibrationOptions},
     measure::{Samples, evaluate, package_bytes},
-    search::{Decision, Goals, Outcome, Request, Shortfall, optimize},
+    recipe::{ApplyOptions, LayerChoice, WeightForm},
+    search::{
+        Decision, Goals, Outcome, Request, Shortfall, Targets, allocate, operand_sensitivity, optimize,
+    },
 };
 use locket_formats::{coreml, limits::Limits};
 
@@ -61,6 +65,36 @@ fn a_package_over_its_limit_gets_fewer_bits_and_is_what_is_said_of_it() {
     let read = coreml::read(&best.package, &Limits::default()).unwrap();
     let again = evaluate(read.main(), &evaluation, plan_options(1), &|_| {}).unwrap();
     assert_eq!(again, best.evaluation);
+}
+
+#[test]
+fn every_layer_is_asked_whether_it_bears_integers_and_what_time_they_take() {
+    let (program, inputs) = (network(), samples(16));
+    let options = CalibrationOptions {
+        plan: plan_options(1),
+        seed: 3,
+    };
+    let calibration = Calibration::collect(&program, &inputs, options, &|_| {}).unwrap();
+    let forms: [(LayerChoice, &dyn Fn(&str) -> u64); 2] = [
+        (LayerChoice::W8A8, &|_| 10),
+        (LayerChoice::weights(WeightForm::Int8), &|_| 20),
+    ];
+    let apply = ApplyOptions::new(plan_options(1));
+    let table = operand_sensitivity(&program, &calibration, &forms, &apply, &|_| {}).unwrap();
+    assert_eq!((table.layers.len(), table.samples), (5, 16));
+    for layer in &table.layers {
+        assert_eq!(layer.time_ns, [10, 20], "{layer:?}");
+        // Integers round the operand beside the weight.
+        assert!(layer.divergence[0] > layer.divergence[1], "{layer:?}");
+    }
+    // In 85 of 100 units of time some layers have to compute on integers and some need not.
+    let targets = Targets {
+        bytes: None,
+        time_ns: Some(85),
+    };
+    let choices = allocate(&table, targets).unwrap();
+    let integers = choices.iter().filter(|choice| choice.activations).count();
+    assert_eq!(integers, 2, "{choices:?}");
 }
 
 #[test]
