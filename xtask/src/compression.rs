@@ -13,6 +13,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::ground;
+
 const USAGE: &str =
     "usage: cargo xtask compression --date YYYY-MM-DD [--kit DIR] [--locket PROGRAM] [--output FILE.md]";
 
@@ -80,8 +82,7 @@ struct Bench {
 
 /// Compresses, measures, and writes the page.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
-    let beside = root.parent().unwrap_or(root).join("shared").join("kit");
-    let mut kit = std::env::var_os("LOCKET_KIT").map_or(beside, PathBuf::from);
+    let mut kit = ground::kit(root);
     let (mut locket, mut date) = (None, String::new());
     let mut output = root.join("docs").join("compression.md");
     let mut rest = arguments.iter();
@@ -102,16 +103,13 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         kit,
         locket: match locket {
             Some(program) => program,
-            None => crate::conformance::build(root)?,
+            None => ground::program(root)?,
         },
         folder: root.join("target").join("compression"),
     };
     fs::create_dir_all(&bench.folder)?;
     let page = bench.page(&date)?;
-    let partial = output.with_extension("partial");
-    fs::write(&partial, page)?;
-    fs::rename(&partial, &output)?;
-    Ok(())
+    ground::write_page(&output, &page)
 }
 
 impl Bench {
@@ -141,7 +139,7 @@ impl Bench {
         let _ = write!(
             text,
             "\n- Date: {date}\n- Machine: {}\n- Command: `cargo xtask compression --date {date}`\n",
-            crate::performance::machine()
+            ground::machine()
         );
         Ok(text)
     }

@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use self::arrays::{Answer, Difference};
+use crate::ground;
 
 /// Largest difference of float32 answers, as a part of the range of the expected ones.
 const FLOAT32: f64 = 1e-4;
@@ -110,7 +111,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     }
     let locket = match &options.locket {
         Some(path) => path.clone(),
-        None => build(root)?,
+        None => ground::program(root)?,
     };
     let script = options.kit.join("..").join("tools").join("check_mlpackage.py");
     let python = std::env::var_os(PYTHON).map(PathBuf::from);
@@ -144,24 +145,6 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         bail!("{} bounds are not kept: {}", failures.len(), failures.join("; "));
     }
     Ok(())
-}
-
-/// Builds the program and gives its path.
-pub(crate) fn build(root: &Path) -> Result<PathBuf> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let status = Command::new(&cargo)
-        .args(["build", "--release", "--quiet", "-p", "locket-cli"])
-        .current_dir(root)
-        .status()
-        .context("cargo build")?;
-    if !status.success() {
-        bail!("cargo build --release -p locket-cli failed");
-    }
-    let metadata = crate::tidy::metadata(root)?;
-    let target = metadata["target_directory"]
-        .as_str()
-        .context("cargo metadata: no target directory")?;
-    Ok(Path::new(target).join("release").join("locket"))
 }
 
 impl Runner {

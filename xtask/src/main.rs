@@ -3,6 +3,7 @@
 
 mod compression;
 mod conformance;
+mod ground;
 mod performance;
 mod tidy;
 

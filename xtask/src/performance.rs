@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use page::machine;
+use crate::ground;
 
 const USAGE: &str = "usage: cargo xtask performance --driver DIR --cache DIR --date YYYY-MM-DD [--kit DIR] [--locket PROGRAM] \
                      [--models A,B] [--peers A,B] [--prec fp32,int8] [--threads 1,2] [--rounds N] [--min-time S] \
@@ -49,11 +49,10 @@ struct Options {
 
 impl Options {
     fn parse(root: &Path, arguments: &[&str]) -> Result<Self> {
-        let beside = root.parent().unwrap_or(root).join("shared").join("kit");
         let mut options = Self {
             driver: PathBuf::new(),
             cache: None,
-            kit: std::env::var_os("LOCKET_KIT").map_or(beside, PathBuf::from),
+            kit: ground::kit(root),
             locket: None,
             date: String::new(),
             models: None,
@@ -126,7 +125,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     fs::create_dir_all(&work)?;
     let locket = match &options.locket {
         Some(program) => program.clone(),
-        None => crate::conformance::build(root)?,
+        None => ground::program(root)?,
     };
     let lines = match &options.lines {
         Some(lines) => lines.clone(),
@@ -134,10 +133,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     };
     let text = fs::read_to_string(&lines).with_context(|| format!("reading {}", lines.display()))?;
     let page = page::page(&lines::parse(&text)?, &options.date, arguments);
-    let partial = options.output.with_extension("partial");
-    fs::write(&partial, page)?;
-    fs::rename(&partial, &options.output)?;
-    Ok(())
+    ground::write_page(&options.output, &page)
 }
 
 /// Runs the driver; gives the file with its lines.
@@ -152,12 +148,12 @@ fn measure(options: &Options, work: &Path, locket: &Path) -> Result<PathBuf> {
         names.extend(gather(cache, &models)?);
     }
     for name in OF_KIT {
-        let of_kit = options.kit.join("models");
-        if of_kit.join(format!("{name}.onnx")).is_file() {
+        let folder = options.kit.join("models");
+        if folder.join(format!("{name}.onnx")).is_file() {
             let python = options.python();
-            for (of_kit, of_driver) in [("", ""), ("_ortq", ".int8")] {
-                let from = options.kit.join("models").join(format!("{name}{of_kit}.onnx"));
-                one_sample(&python, &from, &models.join(format!("{name}{of_driver}.onnx")))?;
+            for (in_kit, in_driver) in [("", ""), ("_ortq", ".int8")] {
+                let from = folder.join(format!("{name}{in_kit}.onnx"));
+                one_sample(&python, &from, &models.join(format!("{name}{in_driver}.onnx")))?;
             }
             names.push(name.to_owned());
         }

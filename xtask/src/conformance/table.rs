@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -10,6 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::Row;
+use crate::ground;
 
 /// What the command was asked for.
 pub(super) struct Options {
@@ -22,10 +22,8 @@ pub(super) struct Options {
 impl Options {
     pub(super) fn parse(root: &Path, arguments: &[&str]) -> Result<Self> {
         const USAGE: &str = "usage: cargo xtask conformance --date YYYY-MM-DD [--kit DIR] [--locket PROGRAM] [--output FILE.md]";
-        let beside = root.parent().unwrap_or(root).join("shared").join("kit");
-        let named = std::env::var_os("LOCKET_KIT").map(PathBuf::from);
         let mut options = Self {
-            kit: named.unwrap_or(beside),
+            kit: ground::kit(root),
             locket: None,
             date: String::new(),
             output: root.join("docs").join("conformance.md"),
@@ -83,7 +81,7 @@ pub(super) fn write(options: &Options, rows: &[Row], checked: bool) -> Result<()
          same answer (counted as *tied*). The difference is taken on the stored run where there is one, else on the whole dev set.\n\n\
          - Date: {}\n- Machine: {}\n- Command: `cargo xtask conformance --date {}`{}\n",
         options.date,
-        machine(),
+        ground::machine(),
         options.date,
         if checked {
             ", with `LOCKET_CT_PYTHON` naming a Python that has coremltools"
@@ -91,10 +89,7 @@ pub(super) fn write(options: &Options, rows: &[Row], checked: bool) -> Result<()
             "; packages were not shown to the independent checker (`LOCKET_CT_PYTHON` was not set)"
         },
     );
-    if let Some(folder) = options.output.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(&options.output, text).with_context(|| options.output.display().to_string())
+    ground::write_page(&options.output, &text)
 }
 
 fn cells(row: &Row) -> Vec<String> {
@@ -125,15 +120,4 @@ fn cells(row: &Row) -> Vec<String> {
         word(row.checked, "passed", "failed"),
         verdict,
     ]
-}
-
-/// Processor and kernel of this machine.
-fn machine() -> String {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map_or("unknown processor", |(_, name)| name.trim());
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    format!("{name}, {cores} cores, {}", std::env::consts::OS)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::lines::Line;
+use crate::ground;
 
 const LOCKET: &str = "locket";
 
@@ -30,18 +31,22 @@ pub(super) fn page(lines: &[Line], date: &str, arguments: &[&str]) -> String {
     let _ = write!(
         text,
         "\n- Date: {date}\n- Machine: {}\n- Runtimes: {}\n- Rounds: {rounds}\n- Command: `cargo xtask performance {shown}`\n",
-        machine(),
+        ground::machine(),
         named.join(", "),
     );
+    // With more threads an operator that uses one leaves the others idle: only the runs of one thread tell of the machine.
     let busy = lines
         .iter()
-        .filter(|line| line.peer == LOCKET)
-        .map(|line| line.cpu_per_wall / line.threads as f64);
-    let _ = writeln!(
-        text,
-        "- Share of the time that Locket's threads had a core each, in the worst run: {:.0} %",
-        busy.fold(1.0, f64::min) * 100.0
-    );
+        .filter(|line| line.peer == LOCKET && line.threads == 1)
+        .map(|line| line.cpu_per_wall)
+        .reduce(f64::min);
+    if let Some(least) = busy {
+        let _ = writeln!(
+            text,
+            "- Share of a core that Locket had in its worst run on one thread: {:.0} %",
+            least.min(1.0) * 100.0
+        );
+    }
     let kinds: BTreeSet<(&str, u64)> = lines
         .iter()
         .map(|line| (&*line.precision, line.threads))
@@ -63,29 +68,6 @@ fn hidden(argument: &str) -> String {
         Some((_, name)) => format!("…/{name}"),
         None => argument.to_owned(),
     }
-}
-
-/// The processor, its cores, and what it has for 8-bit kernels.
-pub(crate) fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("model name")?
-                .split_once(':')
-                .map(|(_, name)| name.trim().to_owned())
-        })
-        .unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let has = |flag: &str| info.split_whitespace().any(|word| word == flag);
-    let best = if has("avx512_vnni") {
-        "AVX-512 VNNI"
-    } else if has("avx2") {
-        "AVX2"
-    } else {
-        "no AVX2"
-    };
-    format!("{name}, {cores} cores, {best}")
 }
 
 fn section(lines: &[&Line], precision: &str, threads: u64) -> String {

@@ -26,18 +26,10 @@ pub(crate) use self::u8::check_quantized;
 pub use self::u8::{ConvU8, Output, Residual};
 
 use self::few::FewChannels;
-use core::ops::Range;
-
 use crate::geometry::{ConvGeometry, TapTable};
 
 /// Bytes of input, output and residual that a block of pixels may take: a part of the smallest second-level caches in use (512 KiB).
 const BLOCK_BYTES: usize = 256 * 1024;
-
-/// Pixels this many bytes apart, or a multiple, fall into one or two sets of a first-level cache (64 lines by 8 ways), where a tile
-/// of 14 of them does not stay from one element to the next.
-const ALIASING_BYTES: usize = 2048;
-/// Bytes between copied pixels beyond their channels: a cache line, so that neighbours fall into neighbouring sets.
-const COPY_GAP_BYTES: usize = 64;
 
 /// How the input is read.
 #[derive(Clone, Debug)]
@@ -77,33 +69,6 @@ impl Path {
         let step = geometry.stride[0] * geometry.stride[1];
         let elems = geometry.in_channels * step + 2 * geometry.out_channels;
         (BLOCK_BYTES / (elems * element_bytes).max(1)).max(4 * MAX_TILE_ROWS)
-    }
-
-    /// Returns the elements of scratch that a block's copied input takes: none if it is read where it is.
-    fn copied_elems(&self, geometry: &ConvGeometry, element_bytes: usize) -> usize {
-        let aliases = (geometry.input_stride * element_bytes).is_multiple_of(ALIASING_BYTES);
-        match self {
-            Self::Pointwise if aliases && geometry.out_pixels() > 1 && geometry.groups == 1 => {
-                Self::block(geometry, element_bytes).min(geometry.out_pixels())
-                    * (geometry.in_channels + COPY_GAP_BYTES / element_bytes)
-            }
-            _ => 0,
-        }
-    }
-
-    /// Copies pixels to where neighbours do not fall into the same sets of a cache; gives the elements between them.
-    fn copy_pixels<T: Copy>(
-        geometry: &ConvGeometry,
-        input: &[T],
-        pixels: Range<usize>,
-        copies: &mut [T],
-    ) -> usize {
-        let channels = geometry.in_channels;
-        let stride = channels + COPY_GAP_BYTES / size_of::<T>();
-        for (pixel, copy) in pixels.zip(copies.chunks_exact_mut(stride)) {
-            copy[..channels].copy_from_slice(&input[pixel * geometry.input_stride..][..channels]);
-        }
-        stride
     }
 
     fn name(&self) -> &'static str {

@@ -136,7 +136,7 @@ impl ConvU8 {
     pub fn scratch_elems(&self) -> usize {
         match &self.path {
             Path::Few(few) => few.elems(),
-            Path::Pointwise | Path::Taps(_) => self.path.copied_elems(&self.geometry, 1),
+            Path::Pointwise | Path::Taps(_) => 0,
         }
     }
 
@@ -389,21 +389,12 @@ impl Run<'_> {
     fn blocks<S: Simd>(&mut self, simd: S, places: Places<'_>) {
         let conv = self.conv;
         let (_, run) = conv.path.runs(&conv.geometry);
-        let copies = core::mem::take(&mut self.scratch);
-        let copies = &mut copies[..conv.path.copied_elems(&conv.geometry, 1)];
+        let input = self.input;
         for_each_block(self.rows.clone(), Path::block(&conv.geometry, 1), |block| {
-            let (input, places, range) = match copies.is_empty() {
-                true => (self.input, places, block.clone()),
-                false => {
-                    let stride = Path::copy_pixels(&conv.geometry, self.input, block.clone(), copies);
-                    let vertical = &[0];
-                    (&*copies, Places::Strided { stride, vertical }, 0..block.len())
-                }
-            };
             for index in self.panels.clone() {
                 let panel = conv.panels.panel(index);
                 let output_row = block.start - self.rows.start;
-                self.tiles(simd, places, range.clone(), output_row, input, run, &panel);
+                self.tiles(simd, places, block.clone(), output_row, input, run, &panel);
             }
         });
     }

@@ -29,14 +29,20 @@ pub(crate) const POINTS: usize = PATCH * PATCH;
 
 /// Bytes of transformed input and products of a block of tiles: about half of a second-level cache of 1 MiB.
 const BLOCK_BYTES: usize = 512 * 1024;
+/// Channels of a register that [`WinogradF32::suits`] reckons with: those of AVX-512.
+const REGISTER: usize = 16;
+/// What transforming a tile costs for each channel and point, in products: what chooses best over the shapes of
+/// `examples/winograd.rs` on Zen 4 with AVX-512. Not measured with AVX2.
+const TRANSFORMS: usize = 14;
 /// Fewest tiles of a block: whole tiles of the product.
 const LEAST_BLOCK: usize = 14;
 
 /// A float convolution with its bias, residual and clamp: `clamp(Σ x·w + bias + residual)`, by F(4×4, 3×3).
 ///
-/// The transforms round too: with inputs of magnitude at most `s`, weights of magnitude at most `w` and `C` channels, results differ from
-/// exact arithmetic by less than `C · 2⁻¹⁵ · s · w`, and in the mean by far less than plain sums would differ in their
-/// worst case.
+/// The transforms round too. With inputs of magnitude at most `s`, weights of magnitude at most `w` and `C` channels, results differ
+/// from exact arithmetic by less than `2304 · C · (C + 13) · 2⁻²⁴ · s · w`, to first order: the matrices' rows scale magnitudes by at
+/// most 48² = 2304 on the way through all three (the largest over points of `Σ |a| · Σ |b| · Σ |g|`, squared for two dimensions), and a
+/// value passes `C` additions and 13 more roundings. That is the worst case; tests hold errors to `C · 2⁻¹⁵ · s · w`.
 #[derive(Clone, Debug)]
 pub struct WinogradF32 {
     isa: Isa,
@@ -63,11 +69,11 @@ impl WinogradF32 {
         }
         let (inner, outer) = (geometry.in_channels, geometry.out_channels);
         let tiles = geometry.out_height.div_ceil(TILE) * geometry.out_width.div_ceil(TILE);
-        let plain = geometry.macs() as f64;
-        // Transforms cost about as much as so many products for each element; measured on Zen 4 with AVX-512.
-        let transforms = 16.0;
-        let products = (inner * outer) as f64 + transforms * (inner + outer) as f64;
-        inner >= 8 && outer >= 8 && (tiles * POINTS) as f64 * products < 0.9 * plain
+        // Whole registers are computed in either form.
+        let (wide_inner, wide_outer) = (inner.next_multiple_of(REGISTER), outer.next_multiple_of(REGISTER));
+        let products = inner * wide_outer + TRANSFORMS * (wide_inner + wide_outer);
+        let plain = 9 * geometry.out_pixels() * inner * wide_outer;
+        inner >= 8 && outer >= 8 && tiles * POINTS * products < plain
     }
 
     /// Transforms and packs dense weights `[out_channels][3 * 3 * in_channels]` for an instruction set.
