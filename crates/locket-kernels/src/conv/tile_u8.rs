@@ -247,7 +247,8 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
     }
 }
 
-/// Requantises and writes: a narrow tile at once if that is all there is to do, any other through [`finish`].
+/// Requantises and writes: a narrow tile, or one of a single pixel, at once if that is all there is to do, any other through
+/// [`finish`].
 #[inline(always)]
 fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
@@ -260,13 +261,16 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
         requantize,
         residual: None,
     } = &mut tile.target
-        && VECTORS == 1
-        && tile.columns == S::LANES
+        && (VECTORS == 1 || ROWS == 1)
+        && tile.columns == VECTORS * S::LANES
     {
-        let multiplier = simd.load_f32(tile.multiplier);
-        for row in 0..ROWS {
-            let value = simd.mul_f32(simd.to_f32(acc[row][0]), multiplier);
-            simd.store_u8(&mut output[row * stride..], requantize.apply(simd, value));
+        for v in 0..VECTORS {
+            let multiplier = simd.load_f32(&tile.multiplier[v * S::LANES..]);
+            for row in 0..ROWS {
+                let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier);
+                let output = &mut output[row * stride + v * S::LANES..];
+                simd.store_u8(output, requantize.apply(simd, value));
+            }
         }
         return;
     }

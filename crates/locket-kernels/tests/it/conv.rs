@@ -24,6 +24,13 @@ pub(crate) fn shapes() -> Vec<Shape> {
             ..PLAIN
         },
         Shape {
+            channels: [512, 9],
+            size: [13, 21],
+            stride: [3, 2],
+            batch: 2,
+            ..PLAIN
+        },
+        Shape {
             channels: [100, 17],
             size: [1, 1],
             ..PLAIN
