@@ -19,7 +19,10 @@ const LISTED: usize = 8;
 
 /// Says what a model is: interface, operators, parameters, multiply-adds, and exact peak memory
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: locket inspect model.onnx --memory 8MB")]
+#[command(
+    after_help = "The peak is that of the leanest plan, which a memory budget is checked against; `locket profile` shows the \
+                  fastest, which may keep larger weights.\n\nExample: locket inspect model.onnx --memory 8MB"
+)]
 pub(crate) struct Options {
     /// An ONNX or TFLite file, or a Core ML .mlpackage
     model: PathBuf,
