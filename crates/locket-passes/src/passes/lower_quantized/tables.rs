@@ -7,22 +7,27 @@ use locket_tensor::{DType, Tensor};
 use super::{Chain, Grid, codes_like, quantized};
 use crate::pattern::{BINARY, Links, UNARY, origins};
 
-/// Most operations in one table: exporters write an activation in up to five.
-const MAX_OPERATIONS: usize = 12;
+/// Most operations in one table: exporters write an activation in up to five, and quantise what each gives.
+const MAX_OPERATIONS: usize = 24;
 
 /// A table in place of a chain; `None` if the chain is no function of one code.
 pub(super) fn lookup(function: &mut Function, links: &Links, chain: &Chain) -> Option<Operation> {
     let value = chain.quantize.input("input")?;
-    let mut search = Search {
-        function,
-        links,
-        operations: Vec::new(),
-        source: None,
-    };
-    search.visit(value)?;
+    // First the nearest codes; where there are several, what all of them are made of may still be one.
+    let search = [false, true].into_iter().find_map(|deep| {
+        let mut search = Search {
+            function,
+            links,
+            deep,
+            operations: Vec::new(),
+            source: None,
+        };
+        search.visit(value).map(|()| search)
+    })?;
     let (codes, dequantize) = search.source?;
     let mut positions = search.operations;
     positions.sort_unstable();
+    positions.dedup();
     let table = tabulate(function, &positions, dequantize, chain)?;
     let mut operation = chain.replacement("locket.lookup_u8");
     if !positions.is_empty() {
@@ -102,7 +107,9 @@ pub(super) fn flip_sign(function: &mut Function, x: ValueId, result: ValueId) ->
 struct Search<'a> {
     function: &'a Function,
     links: &'a Links,
-    /// Positions of the elementwise operations.
+    /// Whether codes are traced to what was quantised, if that is a function of one code too.
+    deep: bool,
+    /// Positions of the elementwise operations, and of the quantisations between them.
     operations: Vec<usize>,
     /// The codes, and the position of their `dequantize`.
     source: Option<(ValueId, usize)>,
@@ -118,6 +125,9 @@ impl Search<'_> {
         let kind: &str = &operation.kind;
         if kind == "dequantize" {
             let (codes, _) = quantized(self.function, self.links, id)?;
+            if self.deep && self.through(codes, at).is_some() {
+                return Some(());
+            }
             let found = (codes, at);
             return (*self.source.get_or_insert(found) == found).then_some(());
         }
@@ -138,6 +148,24 @@ impl Search<'_> {
             }
         }
         Some(())
+    }
+
+    /// Goes on behind the `quantize` that made codes; everything is as it was if nothing comes of it.
+    fn through(&mut self, codes: ValueId, dequantize: usize) -> Option<()> {
+        let at = self.links.producer(codes)?;
+        let quantize = &self.function.operations[at];
+        if quantize.kind != "quantize" || self.operations.len() + 2 > MAX_OPERATIONS {
+            return None;
+        }
+        let value = quantize.input("input")?;
+        let before = (self.operations.len(), self.source);
+        self.operations.extend([at, dequantize]);
+        let found = self.visit(value);
+        if found.is_none() {
+            self.operations.truncate(before.0);
+            self.source = before.1;
+        }
+        found
     }
 }
 
