@@ -6,6 +6,7 @@ use crate::context::Context;
 
 mod bench;
 mod check;
+mod compile;
 mod completions;
 mod compress;
 mod convert;
@@ -46,6 +47,7 @@ commands! {
     Inspect: inspect,
     Check: check,
     Convert: convert,
+    Compile: compile,
     Run: run,
     Eval: eval,
     Profile: profile,

@@ -49,7 +49,10 @@ impl Context {
         }
         Ok(Self {
             json: global.json,
-            isa: global.isa.as_deref().map_or(Ok(Isa::best()), find_isa)?,
+            isa: global
+                .isa
+                .as_deref()
+                .map_or(Ok(Isa::best()), |name| find_isa("--isa", name))?,
             threads,
             colour: io::stdout().is_terminal()
                 && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -128,13 +131,18 @@ impl Context {
     }
 }
 
-fn find_isa(name: &str) -> Result<Isa> {
+/// The instruction set of that name.
+///
+/// # Errors
+///
+/// If this machine does not have it.
+pub(crate) fn find_isa(option: &str, name: &str) -> Result<Isa> {
     if let Some(isa) = Isa::parse(name) {
         return Ok(isa);
     }
     let here: Vec<&str> = Isa::available().into_iter().map(Isa::name).collect();
     bail!(
-        "--isa: expected one that this machine has ({}), found {name}",
+        "{option}: expected one that this machine has ({}), found {name}",
         here.join(", ")
     )
 }

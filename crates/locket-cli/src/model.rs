@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use locket_compress::measure::package_bytes;
 use locket_formats::{Format, ReadOptions, limits::Limits};
 use locket_mil::{Diagnostic, Dialect, Function, Program};
-use locket_runtime::{Compiled, PlanOptions, Session, compile};
+use locket_runtime::{Compiled, CompiledFile, PlanOptions, Session, compile, compiled::is_compiled};
 
 /// A model that was read.
 #[derive(Debug)]
@@ -87,16 +87,20 @@ pub(crate) fn compile_main(path: &Path, program: &Program, options: PlanOptions)
     compile(program.main(), options).with_context(|| path.display().to_string())
 }
 
-/// A session for a model, and the milliseconds that opening it took.
+/// A session for a model, compiled or not, and the milliseconds that opening it took.
 ///
 /// # Errors
 ///
 /// If it cannot be read, planned or started.
 pub(crate) fn open(path: &Path, options: PlanOptions) -> Result<(Session, f64)> {
     let start = Instant::now();
-    let loaded = read_runnable(path)?;
-    let plan = compile_main(path, &loaded.program, options)?.plan;
-    drop(loaded);
+    let plan = if is_compiled(path) {
+        let plan = CompiledFile::open(path).and_then(|file| file.plan(options));
+        plan.with_context(|| path.display().to_string())?
+    } else {
+        let loaded = read_runnable(path)?;
+        compile_main(path, &loaded.program, options)?.plan
+    };
     let session = Session::new(plan).context("starting threads")?;
     Ok((session, start.elapsed().as_secs_f64() * 1e3))
 }

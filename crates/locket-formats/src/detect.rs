@@ -43,6 +43,10 @@ pub fn detect(path: &Path) -> Result<Format, FormatError> {
             "it is a zip archive, such as PyTorch and Keras write",
             "export it to ONNX",
         )),
+        [b'L', b'O', b'C', b'K', b'E', b'T', b'\r', b'\n'] => Some((
+            "it is a compiled model, from which only plans can be made",
+            "give the model that it was compiled from; run, bench and profile take compiled ones",
+        )),
         [0x89, b'H', b'D', b'F', ..] => Some((
             "it is an HDF5 file, such as Keras writes",
             "export it to ONNX or TFLite",
@@ -170,13 +174,14 @@ mod tests {
         );
         std::fs::write(package.join("Manifest.json"), "{}").unwrap();
         assert_eq!(detect(&package).unwrap(), Format::CoreMl);
-        let cases: [(&[u8], Result<Format, &str>); 9] = [
+        let cases: [(&[u8], Result<Format, &str>); 10] = [
             (&[0x1c, 0, 0, 0, b'T', b'F', b'L', b'3', 0], Ok(Format::Tflite)),
             (&[0x08, 0x08, 0x12, 0x01, b'p', 0x3a, 0x00], Ok(Format::Onnx)),
             (&[0x08, 0x08, 0x3a, 0x7f, 0x00], Ok(Format::Onnx)),
             (&[0x08, 0x01, 0x12, 0x00, 0xa2, 0x1f, 0x00], Err(".mlmodel")),
             (b"PK\x03\x04rest", Err("zip archive")),
             (b"\x89HDF\r\n", Err("HDF5")),
+            (b"LOCKET\r\n\x01", Err("compiled model")),
             (b"", Err("empty")),
             (b"hello, world", Err("neither ONNX")),
             (&[0x08, 0x08], Err("neither ONNX")),

@@ -1,55 +1,81 @@
 //! Buffers that start on a cache line, so that a full register of packed weights never straddles two.
 
+use core::marker::PhantomData;
+
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use bytes::Bytes;
 
 const LINE_BYTES: usize = 64;
 
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([u8; LINE_BYTES]);
 
-/// A fixed-length buffer of plain values, zeroed at first, that starts on a 64-byte boundary.
+struct Lines(Vec<Line>);
+
+impl AsRef<[u8]> for Lines {
+    fn as_ref(&self) -> &[u8] {
+        cast_slice(&self.0)
+    }
+}
+
+/// Plain values that start on a 64-byte boundary and do not change: made here, or part of a mapped file.
 #[derive(Clone, Debug)]
 pub(crate) struct Aligned<T> {
-    lines: Vec<Line>,
-    len: usize,
-    element: core::marker::PhantomData<T>,
+    /// The values, without the padding to a whole line.
+    bytes: Bytes,
+    element: PhantomData<T>,
 }
 
 impl<T: Pod> Aligned<T> {
-    /// Allocates `len` zeros.
-    pub(crate) fn zeroed(len: usize) -> Self {
-        let lines = (len * size_of::<T>()).div_ceil(LINE_BYTES);
+    /// Makes `len` values: `fill` is given zeros.
+    pub(crate) fn build(len: usize, fill: impl FnOnce(&mut [T])) -> Self {
+        let bytes = len * size_of::<T>();
+        let mut lines = vec![Line::zeroed(); bytes.div_ceil(LINE_BYTES)];
+        fill(&mut cast_slice_mut(&mut lines)[..len]);
         Self {
-            lines: vec![Line::zeroed(); lines],
-            len,
-            element: core::marker::PhantomData,
+            bytes: Bytes::from_owner(Lines(lines)).slice(..bytes),
+            element: PhantomData,
         }
     }
 
     /// Copies `values`.
     pub(crate) fn from_slice(values: &[T]) -> Self {
-        let mut aligned = Self::zeroed(values.len());
-        aligned.as_mut_slice().copy_from_slice(values);
-        aligned
+        Self::build(values.len(), |to| to.copy_from_slice(values))
+    }
+
+    /// Takes `bytes` as values; `None` if they do not start on a line or end within a value.
+    pub(crate) fn from_bytes(bytes: Bytes) -> Option<Self> {
+        let fits = bytes.is_empty()
+            || bytes.as_ptr().addr().is_multiple_of(LINE_BYTES) && bytes.len().is_multiple_of(size_of::<T>());
+        fits.then_some(Self {
+            bytes,
+            element: PhantomData,
+        })
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
-        &cast_slice(&self.lines)[..self.len]
+        if self.bytes.is_empty() {
+            return &[];
+        }
+        cast_slice(&self.bytes)
     }
 
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
-        &mut cast_slice_mut(&mut self.lines)[..self.len]
-    }
-
-    /// Returns the bytes held.
+    /// Returns the bytes held, with the padding to a whole line.
     pub(crate) fn bytes(&self) -> usize {
-        self.lines.len() * LINE_BYTES
+        self.bytes.len().next_multiple_of(LINE_BYTES)
+    }
+
+    /// Returns the values as bytes, shared.
+    pub(crate) fn share(&self) -> Bytes {
+        self.bytes.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::Aligned;
 
     #[test]
@@ -58,8 +84,18 @@ mod tests {
             let values: Vec<f32> = (0..len).map(|i| i as f32).collect();
             let aligned = Aligned::from_slice(&values);
             assert_eq!(aligned.as_slice(), values);
-            assert_eq!(aligned.as_slice().as_ptr().addr() % 64, 0);
+            assert!(len == 0 || aligned.as_slice().as_ptr().addr().is_multiple_of(64));
             assert_eq!(aligned.bytes(), (4 * len).next_multiple_of(64));
         }
+    }
+
+    #[test]
+    fn bytes_are_taken_only_where_they_fit() {
+        let whole = Aligned::from_slice(&[1.0_f32; 20]).share();
+        let taken = Aligned::<f32>::from_bytes(whole.slice(64..)).map(|values| values.as_slice().to_vec());
+        assert_eq!(taken, Some(vec![1.0; 4]));
+        assert!(Aligned::<f32>::from_bytes(whole.slice(4..)).is_none());
+        assert!(Aligned::<f32>::from_bytes(whole.slice(..6)).is_none());
+        assert!(Aligned::<f32>::from_bytes(Bytes::from_static(b"")).is_some());
     }
 }

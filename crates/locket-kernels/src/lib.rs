@@ -14,6 +14,7 @@ mod elementwise;
 mod geometry;
 mod isa;
 mod matmul;
+mod parts;
 mod peak;
 mod pool;
 mod quantize;
@@ -31,6 +32,7 @@ pub use elementwise::{
 pub use geometry::{ConvGeometry, PoolGeometry};
 pub use isa::Isa;
 pub use matmul::{MatmulF32, dot_f32};
+pub use parts::{Keep, Parts, PartsError, TakeParts};
 pub use peak::{peak_f32, peak_u8};
 pub use pool::{MeanU8, avg_f32, avg_u8, global_mean_f32, global_mean_u8, max_f32, max_u8};
 pub use quantize::{

@@ -12,9 +12,11 @@
 //! `bool` are written in place (`axis=1`, `pad=[0, 0]`, `epsilon=1e-5`, `keep_dims=true`, `pad_type="same"`), so
 //! that names of such constants are not kept; all else survives a round trip. A constant's data may also be given
 //! as `fill(0.5)` or `ramp(0.0, 0.25)`, the latter repeating after 16 steps so that values stay small.
+//!
+//! [`print_apart`] and [`parse_apart`] keep the data of constants elsewhere, under a number: `%w: fp32[2, 2] = <7>`.
 
 mod parse;
 mod print;
 
-pub use parse::{ParseError, parse};
-pub use print::print;
+pub use parse::{ParseError, parse, parse_apart};
+pub use print::{print, print_apart};

@@ -6,7 +6,7 @@ use locket_kernels::Isa;
 use locket_mil::{Function, Operation, ValueId};
 use locket_tensor::{DType, Shape, TensorMut, TensorRef};
 
-use crate::{Layout, Node, OpError, registry};
+use crate::{Layout, Node, OpError, Packs, registry};
 
 /// What an operator knows when it prepares a step.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub struct Prepare<'a> {
     pub lean: bool,
     /// For each value of the function, its layout.
     pub layouts: &'a [Layout],
+    /// Where packed weights come from.
+    pub packs: &'a Packs,
 }
 
 impl Prepare<'_> {

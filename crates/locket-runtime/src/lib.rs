@@ -11,9 +11,11 @@
 #![forbid(unsafe_code)]
 
 mod compile;
+pub mod compiled;
 pub mod exec;
 pub mod plan;
 
 pub use compile::{Compiled, compile};
+pub use compiled::{CompiledError, CompiledFile};
 pub use exec::{Observer, RunError, Session, StepEvent};
 pub use plan::{MemoryReport, Plan, PlanError, PlanOptions, plan};

@@ -15,9 +15,10 @@ use std::ops::Range;
 
 use locket_kernels::Isa;
 use locket_mil::Function;
-use locket_ops::{Cost, Layout, OpError, Step};
+use locket_ops::{Cost, Layout, OpError, Packs, Step};
 use locket_tensor::{DType, Shape, Tensor};
 
+pub(crate) use constants::Folded;
 pub use report::{LiveTensor, MemoryReport};
 pub(crate) use steps::MAX_INPUTS;
 
@@ -162,9 +163,18 @@ impl Plan {
 ///
 /// If the function breaks a rule, holds an operation that cannot be computed, or does not fit in memory.
 pub fn plan(function: &Function, options: PlanOptions) -> Result<Plan, PlanError> {
+    plan_folded(&fold(function)?, options, &Packs::fresh())
+}
+
+/// Verifies a function and computes what is known before anything runs.
+pub(crate) fn fold(function: &Function) -> Result<Folded, PlanError> {
     locket_mil::verify(function)?;
-    let folded = constants::fold(function)?;
-    let choice = layouts::choose(&folded)?;
-    let draft = steps::prepare(&folded, &choice, options)?;
+    constants::fold(function)
+}
+
+/// Plans a function, with packed weights from, or noted in, `packs`.
+pub(crate) fn plan_folded(folded: &Folded, options: PlanOptions, packs: &Packs) -> Result<Plan, PlanError> {
+    let choice = layouts::choose(folded)?;
+    let draft = steps::prepare(folded, &choice, options, packs)?;
     arena::finish(&folded.function, draft, options)
 }

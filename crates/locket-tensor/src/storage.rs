@@ -67,6 +67,8 @@ pub enum Storage {
     Owned(Arc<AlignedBytes>),
     /// In a file that is mapped into memory.
     Mapped(Arc<MappedFile>),
+    /// Nowhere: zeros that stand for values which nobody is going to read. They take no memory until somebody does.
+    Placeholder(Arc<Vec<u8>>),
 }
 
 impl Storage {
@@ -75,6 +77,7 @@ impl Storage {
         match self {
             Self::Owned(bytes) => bytes.as_slice(),
             Self::Mapped(file) => file.bytes(),
+            Self::Placeholder(zeros) => zeros,
         }
     }
 }

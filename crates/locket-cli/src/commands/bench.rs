@@ -25,7 +25,7 @@ const CONFIDENCE: f64 = 0.95;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: locket bench model.onnx --threads 1 --iters 300 --min-time 1 --json")]
 pub(crate) struct Options {
-    /// An ONNX or TFLite file, or a Core ML .mlpackage
+    /// An ONNX or TFLite file, a Core ML .mlpackage, or a compiled model
     model: PathBuf,
     /// Least number of predictions
     #[arg(long, value_name = "K", default_value_t = 300)]

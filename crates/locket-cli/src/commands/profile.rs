@@ -30,7 +30,7 @@ const LISTED: usize = 5;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: locket profile model.onnx --threads 1 --trace trace.json")]
 pub(crate) struct Options {
-    /// An ONNX or TFLite file, or a Core ML .mlpackage
+    /// An ONNX or TFLite file, a Core ML .mlpackage, or a compiled model
     model: PathBuf,
     /// Predictions to take medians over
     #[arg(long, value_name = "N", default_value_t = 50)]

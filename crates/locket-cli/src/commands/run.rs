@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: locket run model.onnx --input image=photo.npy --output-dir results")]
 pub(crate) struct Options {
-    /// An ONNX or TFLite file, or a Core ML .mlpackage
+    /// An ONNX or TFLite file, a Core ML .mlpackage, or a compiled model
     model: PathBuf,
     /// An input: NAME=FILE.npy, or FILE.npy alone if the model has one input
     #[arg(long = "input", value_name = "NAME=FILE", required = true)]

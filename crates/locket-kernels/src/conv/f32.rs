@@ -8,6 +8,7 @@ use super::{
 use crate::aligned::Aligned;
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
+use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
 use crate::weights::{PackedF32, Panels, WeightsF32};
 
@@ -34,6 +35,13 @@ pub struct ConvF32 {
     /// Zeros under a tap outside the image.
     padding: Vec<f32>,
     name: &'static str,
+}
+
+impl Keep for ConvF32 {
+    fn keep(&self, parts: &mut Parts) {
+        self.weights.keep(parts);
+        parts.buffers.push(self.bias.share());
+    }
 }
 
 impl ConvF32 {
@@ -63,14 +71,38 @@ impl ConvF32 {
                 "one bias for each output channel"
             );
         }
-        let panels = Panels::new(
-            isa.lanes(),
-            geometry.groups,
-            geometry.group_out_channels(),
-            geometry.out_pixels(),
-        );
-        let weights = PackedF32::new(panels, weights);
+        let panels = Panels::of(isa, &geometry);
         let bias = panels.pack(1, |n, _| bias.map_or(0.0, |bias| bias[n]));
+        Self::with(isa, geometry, PackedF32::new(panels, weights), bias, clamp)
+    }
+
+    /// Makes the convolution of what another one of the same shape kept.
+    ///
+    /// # Errors
+    /// If the parts are not those of this shape.
+    ///
+    /// # Panics
+    /// If the shape is inconsistent.
+    pub fn stored(
+        isa: Isa,
+        geometry: ConvGeometry,
+        clamp: [f32; 2],
+        parts: &mut TakeParts<'_>,
+    ) -> Result<Self, PartsError> {
+        geometry.check();
+        let panels = Panels::of(isa, &geometry);
+        let weights = PackedF32::stored(panels, geometry.depth(), geometry.out_channels, parts)?;
+        let bias = parts.buffer(panels.padded_columns())?;
+        Ok(Self::with(isa, geometry, weights, bias, clamp))
+    }
+
+    fn with(
+        isa: Isa,
+        geometry: ConvGeometry,
+        weights: PackedF32,
+        bias: Aligned<f32>,
+        clamp: [f32; 2],
+    ) -> Self {
         let path = Path::new(&geometry, size_of::<f32>());
         let padding = match &path {
             Path::Taps(_) => vec![0.0; geometry.group_in_channels()],

@@ -10,6 +10,7 @@ use super::{FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, for_each_bloc
 use crate::aligned::Aligned;
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
+use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
 use crate::weights::{Panel, Panels};
 
@@ -64,6 +65,21 @@ pub struct ConvU8 {
     padding: Vec<u8>,
 }
 
+impl Keep for ConvU8 {
+    fn keep(&self, parts: &mut Parts) {
+        let buffers = [self.weights.share(), self.bias.share(), self.multiplier.share()];
+        parts.buffers.extend(buffers);
+    }
+}
+
+/// What lies under a tap outside the image.
+fn padding(path: &Path, geometry: &ConvGeometry, input_zero_point: u8) -> Vec<u8> {
+    match path {
+        Path::Taps(_) => vec![input_zero_point; geometry.group_in_channels()],
+        Path::Pointwise | Path::Few(_) => Vec::new(),
+    }
+}
+
 impl ConvU8 {
     /// Packs the weights `[out_channels][kernel_h * kernel_w * in_channels / groups]` for an instruction set.
     ///
@@ -83,12 +99,7 @@ impl ConvU8 {
         geometry.check();
         let (n, depth) = (geometry.out_channels, geometry.depth());
         check_quantized(n, depth, weights, bias, multiplier, &output);
-        let panels = Panels::new(
-            isa.lanes(),
-            geometry.groups,
-            geometry.group_out_channels(),
-            geometry.out_pixels(),
-        );
+        let panels = Panels::of(isa, &geometry);
         let path = Path::new(&geometry, 1);
         let (runs, run) = path.runs(&geometry);
         let quads = run.div_ceil(4);
@@ -109,10 +120,7 @@ impl ConvU8 {
             (i64::from(bias[n]) - i64::from(input_zero_point) * sum) as i32
         });
         let multiplier = panels.pack(1, |n, _| multiplier[n]);
-        let padding = match &path {
-            Path::Taps(_) => vec![input_zero_point; geometry.group_in_channels()],
-            Path::Pointwise | Path::Few(_) => Vec::new(),
-        };
+        let padding = padding(&path, &geometry, input_zero_point);
         Self {
             isa,
             geometry,
@@ -125,6 +133,39 @@ impl ConvU8 {
             input_zero_point,
             padding,
         }
+    }
+
+    /// Makes the convolution of what another one of the same shape kept.
+    ///
+    /// # Errors
+    /// If the parts are not those of this shape.
+    ///
+    /// # Panics
+    /// If the shape is inconsistent.
+    pub fn stored(
+        isa: Isa,
+        geometry: ConvGeometry,
+        input_zero_point: u8,
+        output: Output,
+        parts: &mut TakeParts<'_>,
+    ) -> Result<Self, PartsError> {
+        geometry.check();
+        let panels = Panels::of(isa, &geometry);
+        let path = Path::new(&geometry, 1);
+        let (runs, run) = path.runs(&geometry);
+        let columns = panels.padded_columns();
+        Ok(Self {
+            isa,
+            panels,
+            weights: parts.buffer(columns * runs * run.div_ceil(4))?,
+            bias: parts.buffer(columns)?,
+            multiplier: parts.buffer(columns)?,
+            output,
+            padding: padding(&path, &geometry, input_zero_point),
+            path,
+            input_zero_point,
+            geometry,
+        })
     }
 
     /// Returns the shape.

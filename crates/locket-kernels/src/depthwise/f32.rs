@@ -3,10 +3,11 @@
 
 use core::ops::Range;
 
-use super::{Element, check_depthwise, pack, run_rows};
+use super::{Element, check_depthwise, pack, packed_len, run_rows};
 use crate::aligned::Aligned;
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
+use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
 
 /// A float depthwise convolution with bias and clamp: `clamp(Σ x·w + bias)`.
@@ -21,6 +22,12 @@ pub struct DepthwiseF32 {
     weights: Aligned<f32>,
     bias: Aligned<f32>,
     clamp: [f32; 2],
+}
+
+impl Keep for DepthwiseF32 {
+    fn keep(&self, parts: &mut Parts) {
+        parts.buffers.extend([self.weights.share(), self.bias.share()]);
+    }
 }
 
 impl DepthwiseF32 {
@@ -54,6 +61,30 @@ impl DepthwiseF32 {
             bias,
             clamp,
         }
+    }
+
+    /// Makes the convolution of what another one of the same shape kept.
+    ///
+    /// # Errors
+    /// If the parts are not those of this shape.
+    ///
+    /// # Panics
+    /// If the shape is inconsistent or not depthwise.
+    pub fn stored(
+        isa: Isa,
+        geometry: ConvGeometry,
+        clamp: [f32; 2],
+        parts: &mut TakeParts<'_>,
+    ) -> Result<Self, PartsError> {
+        check_depthwise(&geometry);
+        let (channels, lanes) = (geometry.in_channels, isa.lanes());
+        Ok(Self {
+            isa,
+            weights: parts.buffer(packed_len(lanes, channels, geometry.depth()))?,
+            bias: parts.buffer(packed_len(lanes, channels, 1))?,
+            geometry,
+            clamp,
+        })
     }
 
     /// Returns the shape.

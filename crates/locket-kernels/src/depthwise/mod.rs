@@ -15,6 +15,7 @@ use core::ops::Range;
 pub use self::f32::DepthwiseF32;
 pub use self::u8::DepthwiseU8;
 
+use crate::aligned::Aligned;
 use crate::geometry::{ConvGeometry, Window};
 use crate::simd::Simd;
 
@@ -326,19 +327,24 @@ fn check_depthwise(geometry: &ConvGeometry) {
     );
 }
 
+/// Elements of [`pack`]'s result.
+fn packed_len(lanes: usize, channels: usize, taps: usize) -> usize {
+    channels.next_multiple_of(lanes) * taps
+}
+
 /// Packs `[channel][tap]` to `[tap][channel padded to registers]`.
 fn pack<T: bytemuck::Pod>(
     lanes: usize,
     channels: usize,
     taps: usize,
     value: impl Fn(usize, usize) -> T,
-) -> crate::aligned::Aligned<T> {
+) -> Aligned<T> {
     let padded = channels.next_multiple_of(lanes);
-    let mut packed = crate::aligned::Aligned::zeroed(padded * taps);
-    for (tap, row) in packed.as_mut_slice().chunks_exact_mut(padded.max(1)).enumerate() {
-        for (channel, target) in row[..channels].iter_mut().enumerate() {
-            *target = value(channel, tap);
+    Aligned::build(padded * taps, |packed| {
+        for (tap, row) in packed.chunks_exact_mut(padded.max(1)).enumerate() {
+            for (channel, target) in row[..channels].iter_mut().enumerate() {
+                *target = value(channel, tap);
+            }
         }
-    }
-    packed
+    })
 }

@@ -14,6 +14,7 @@ use crate::aligned::Aligned;
 use crate::conv::Requantize;
 use crate::geometry::{ConvGeometry, pixels_len};
 use crate::isa::{Isa, Kernel};
+use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
 
 /// Kernel rows in a group, and registers of sums in a block of channels.
@@ -48,7 +49,65 @@ fn channel_of(register: usize, lane: usize) -> usize {
     16 * (lane / 4) + 4 * register + lane % 4
 }
 
+/// What the shape decides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// Channels of a block, or of the pixels of a block if flat.
+    block: usize,
+    groups: usize,
+    blocks: usize,
+    pub(super) is_flat: bool,
+}
+
+impl Plan {
+    /// Returns what the shape decides, or `None` if another kernel suits it better.
+    pub(super) fn of(isa: Isa, geometry: &ConvGeometry) -> Option<Self> {
+        let channels = geometry.in_channels;
+        let block = GROUP * isa.lanes();
+        let [height, width] = geometry.kernel;
+        let is_dense = geometry.input_stride == channels && geometry.output_stride == channels;
+        let is_flat =
+            is_dense && channels < block && block.is_multiple_of(channels) && geometry.stride[1] == 1;
+        let suits = matches!(width, 3 | 5)
+            && height <= GROUP * MOST_GROUPS
+            && matches!(geometry.stride[1], 1 | 2)
+            && geometry.dilation[1] == 1
+            && (is_flat || 2 * channels > block);
+        suits.then_some(Self {
+            block,
+            groups: height.div_ceil(GROUP),
+            blocks: if is_flat { 1 } else { channels.div_ceil(block) },
+            is_flat,
+        })
+    }
+}
+
+impl Keep for Quads {
+    fn keep(&self, parts: &mut Parts) {
+        let buffers = [self.weights.share(), self.bias.share(), self.multiplier.share()];
+        parts.buffers.extend(buffers);
+    }
+}
+
 impl Quads {
+    /// Takes what another plan for the same shape kept.
+    pub(super) fn stored(
+        plan: Plan,
+        geometry: &ConvGeometry,
+        input_zero_point: u8,
+        parts: &mut TakeParts<'_>,
+    ) -> Result<Self, PartsError> {
+        let lanes = plan.blocks * plan.block;
+        Ok(Self {
+            weights: parts.buffer(lanes * plan.groups * geometry.kernel[1])?,
+            bias: parts.buffer(lanes)?,
+            multiplier: parts.buffer(lanes)?,
+            groups: plan.groups,
+            is_flat: plan.is_flat,
+            outside: vec![input_zero_point; row_len(geometry)],
+        })
+    }
+
     /// Returns the plan, or `None` if another one is better or a result could leave the range of the conversion.
     pub(super) fn new(
         isa: Isa,
@@ -58,18 +117,15 @@ impl Quads {
         input_zero_point: u8,
         multiplier: &[f32],
     ) -> Option<Self> {
+        let Plan {
+            block,
+            groups,
+            blocks,
+            is_flat,
+        } = Plan::of(isa, geometry)?;
         let channels = geometry.in_channels;
-        let block = GROUP * isa.lanes();
         let [height, width] = geometry.kernel;
         let taps = height * width;
-        let is_dense = geometry.input_stride == channels && geometry.output_stride == channels;
-        let is_flat =
-            is_dense && channels < block && block.is_multiple_of(channels) && geometry.stride[1] == 1;
-        let suits = matches!(width, 3 | 5)
-            && height <= GROUP * MOST_GROUPS
-            && matches!(geometry.stride[1], 1 | 2)
-            && geometry.dilation[1] == 1
-            && (is_flat || 2 * channels > block);
         let in_range = (0..channels).all(|channel| {
             let weights = &weights[channel * taps..][..taps];
             let size: f64 = weights
@@ -79,11 +135,9 @@ impl Quads {
             (size + f64::from(bias[channel]).abs()) * f64::from(multiplier[channel]).abs()
                 < f64::from(1 << 30)
         });
-        if !suits || !in_range {
+        if !in_range {
             return None;
         }
-        let groups = height.div_ceil(GROUP);
-        let blocks = if is_flat { 1 } else { channels.div_ceil(block) };
         // `None` in the padding after the last channel.
         let place = |index: usize| {
             let (lane, register) = (index % isa.lanes(), index / isa.lanes() % GROUP);
@@ -94,17 +148,18 @@ impl Quads {
                 Some(channel).filter(|&channel| channel < channels)
             }
         };
-        let mut packed = Aligned::<[i8; GROUP]>::zeroed(blocks * groups * width * block);
-        for (index, quad) in packed.as_mut_slice().iter_mut().enumerate() {
-            let (within, tap) = (index % block, index / block % (groups * width));
-            let (group, column) = (tap / width, tap % width);
-            let Some(channel) = place(index / (block * groups * width) * block + within) else {
-                continue;
-            };
-            for (row, weight) in (GROUP * group..height).zip(quad) {
-                *weight = weights[channel * taps + row * width + column];
+        let packed = Aligned::<[i8; GROUP]>::build(blocks * groups * width * block, |packed| {
+            for (index, quad) in packed.iter_mut().enumerate() {
+                let (within, tap) = (index % block, index / block % (groups * width));
+                let (group, column) = (tap / width, tap % width);
+                let Some(channel) = place(index / (block * groups * width) * block + within) else {
+                    continue;
+                };
+                for (row, weight) in (GROUP * group..height).zip(quad) {
+                    *weight = weights[channel * taps + row * width + column];
+                }
             }
-        }
+        });
         let fold = |channel: usize| {
             let sum: i64 = weights[channel * taps..][..taps]
                 .iter()

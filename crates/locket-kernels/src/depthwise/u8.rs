@@ -3,12 +3,13 @@
 
 use core::ops::Range;
 
-use super::quads::{self, Quads};
-use super::{Element, check_depthwise, pack, run_rows};
+use super::quads::{self, Plan, Quads};
+use super::{Element, check_depthwise, pack, packed_len, run_rows};
 use crate::aligned::Aligned;
 use crate::conv::{Output, Requantize, check_quantized};
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
+use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
 
 /// An integer depthwise convolution with bias, requantisation and clamp; the formula is that of [`crate::ConvU8`], without a residual.
@@ -24,6 +25,17 @@ pub struct DepthwiseU8 {
     output: Output,
     /// The faster plan for u8 output, where there is one.
     quads: Option<Quads>,
+}
+
+impl Keep for DepthwiseU8 {
+    fn keep(&self, parts: &mut Parts) {
+        parts.words.push(u64::from(self.quads.is_some()));
+        let buffers = [self.weights.share(), self.bias.share(), self.multiplier.share()];
+        parts.buffers.extend(buffers);
+        if let Some(quads) = &self.quads {
+            quads.keep(parts);
+        }
+    }
 }
 
 impl DepthwiseU8 {
@@ -73,6 +85,38 @@ impl DepthwiseU8 {
             output,
             quads,
         }
+    }
+
+    /// Makes the convolution of what another one of the same shape kept.
+    ///
+    /// # Errors
+    /// If the parts are not those of this shape.
+    ///
+    /// # Panics
+    /// If the shape is inconsistent or not depthwise.
+    pub fn stored(
+        isa: Isa,
+        geometry: ConvGeometry,
+        input_zero_point: u8,
+        output: Output,
+        parts: &mut TakeParts<'_>,
+    ) -> Result<Self, PartsError> {
+        check_depthwise(&geometry);
+        let plan = (parts.word(2)? == 1).then(|| Plan::of(isa, &geometry)).flatten();
+        let is_needed = plan.is_none_or(|plan| plan.is_flat);
+        let (channels, lanes) = (if is_needed { geometry.in_channels } else { 0 }, isa.lanes());
+        Ok(Self {
+            isa,
+            weights: parts.buffer(packed_len(lanes, channels, geometry.depth()))?,
+            bias: parts.buffer(packed_len(lanes, channels, 1))?,
+            multiplier: parts.buffer(packed_len(lanes, channels, 1))?,
+            input_zero_point,
+            output,
+            quads: plan
+                .map(|plan| Quads::stored(plan, &geometry, input_zero_point, parts))
+                .transpose()?,
+            geometry,
+        })
     }
 
     /// Returns the shape.

@@ -4,6 +4,7 @@ use super::expand::{Expand, SLACK_BYTES, SLACK_VALUES};
 use super::{Blocks, Form, Panel, Panels, WeightsF32};
 use crate::aligned::Aligned;
 use crate::isa::Isa;
+use crate::parts::{Keep, Parts, PartsError, TakeParts};
 
 /// Packed weights of a float kernel.
 #[derive(Clone, Debug)]
@@ -53,7 +54,7 @@ impl PackedScales {
         let count = scales.blocks.count();
         let zero_point = match scales.zero_point {
             Some(_) => panels.pack(count, |n, block| scales.of(n, block).1),
-            None => Aligned::zeroed(0),
+            None => Aligned::from_slice(&[]),
         };
         Self {
             blocks: scales.blocks,
@@ -62,8 +63,71 @@ impl PackedScales {
         }
     }
 
+    /// Takes scales for weights of `depth`; zero points are there or empty.
+    fn stored(panels: &Panels, depth: usize, parts: &mut TakeParts<'_>) -> Result<Self, PartsError> {
+        let limit = depth.max(1) + 1;
+        let blocks = Blocks {
+            channels: parts.word(limit)?.max(1),
+            size: parts.word(limit)?.max(1),
+        };
+        let len = blocks.count() * panels.padded_columns();
+        Ok(Self {
+            blocks,
+            scale: parts.buffer(len)?,
+            zero_point: parts.any_buffer(|found| found == len || found == 0, len)?,
+        })
+    }
+
+    fn keep(&self, parts: &mut Parts) {
+        let Blocks { channels, size } = self.blocks;
+        parts.words.extend([channels as u64, size as u64]);
+        parts
+            .buffers
+            .extend([self.scale.share(), self.zero_point.share()]);
+    }
+
     fn bytes(&self) -> usize {
         self.scale.bytes() + self.zero_point.bytes()
+    }
+}
+
+impl Keep for PackedF32 {
+    fn keep(&self, parts: &mut Parts) {
+        let (words, buffers) = (&mut parts.words, &mut parts.buffers);
+        match &self.codes {
+            Codes::Dense(values) => {
+                words.push(0);
+                buffers.push(values.share());
+            }
+            Codes::F16(values) => {
+                words.push(1);
+                buffers.push(values.share());
+            }
+            Codes::Int8 { codes, scales } => {
+                words.push(2);
+                buffers.push(codes.share());
+                scales.keep(parts);
+            }
+            Codes::Int4 {
+                codes,
+                signed,
+                scales,
+            } => {
+                words.extend([3, u64::from(*signed)]);
+                buffers.push(codes.share());
+                scales.keep(parts);
+            }
+            Codes::Lut {
+                bits, codes, tables, ..
+            } => {
+                words.extend([4, *bits as u64, (tables.len() >> bits) as u64]);
+                buffers.extend([codes.share(), Aligned::from_slice(tables).share()]);
+            }
+            Codes::Sparse { mask, values, .. } => {
+                words.push(5);
+                buffers.extend([mask.share(), values.share()]);
+            }
+        }
     }
 }
 
@@ -104,6 +168,32 @@ impl PackedF32 {
             Form::Sparse(values) => pack_sparse(&panels, depth, values),
         };
         Self { panels, depth, codes }
+    }
+
+    /// Takes weights for these panels, of `n` channels.
+    pub(crate) fn stored(
+        panels: Panels,
+        depth: usize,
+        n: usize,
+        parts: &mut TakeParts<'_>,
+    ) -> Result<Self, PartsError> {
+        let len = panels.padded_columns() * depth;
+        let codes = match parts.word(6)? {
+            0 => Codes::Dense(parts.buffer(len)?),
+            1 => Codes::F16(parts.buffer(len)?),
+            2 => Codes::Int8 {
+                codes: parts.buffer(len)?,
+                scales: PackedScales::stored(&panels, depth, parts)?,
+            },
+            3 => Codes::Int4 {
+                signed: parts.word(2)? == 1,
+                codes: parts.buffer(bits_len(len, 4))?,
+                scales: PackedScales::stored(&panels, depth, parts)?,
+            },
+            4 => stored_lut(&panels, len, n, parts)?,
+            _ => stored_sparse(&panels, depth, parts)?,
+        };
+        Ok(Self { panels, depth, codes })
     }
 
     /// Returns the bytes held.
@@ -186,19 +276,23 @@ fn tables_of_lanes(panels: &Panels, n: usize, bits: usize, groups: usize) -> Vec
     starts
 }
 
+/// Bytes of packed codes, and what readers take beyond them.
+fn bits_len(codes: usize, bits: usize) -> usize {
+    (codes * bits).div_ceil(8) + SLACK_BYTES
+}
+
 /// Packs codes of `bits` bits as one little-endian stream. Panels are whole multiples of eight lanes, so each starts on
 /// a byte. Some more bytes let a reader always take sixteen.
 fn pack_bits(panels: &Panels, depth: usize, bits: usize, code: impl Fn(usize, usize) -> u8) -> Aligned<u8> {
     let codes = panels.pack(depth, code);
-    let mut packed = Aligned::zeroed((codes.as_slice().len() * bits).div_ceil(8) + SLACK_BYTES);
-    let bytes = packed.as_mut_slice();
-    for (index, &code) in codes.as_slice().iter().enumerate() {
-        let bit = index * bits;
-        let [low, high] = (u16::from(code) << (bit % 8)).to_le_bytes();
-        bytes[bit / 8] |= low;
-        bytes[bit / 8 + 1] |= high;
-    }
-    packed
+    Aligned::build(bits_len(codes.as_slice().len(), bits), |bytes| {
+        for (index, &code) in codes.as_slice().iter().enumerate() {
+            let bit = index * bits;
+            let [low, high] = (u16::from(code) << (bit % 8)).to_le_bytes();
+            bytes[bit / 8] |= low;
+            bytes[bit / 8 + 1] |= high;
+        }
+    })
 }
 
 /// Packs zero as an unset bit and anything else, negative zero included, as a set bit and its value.
@@ -220,4 +314,41 @@ fn pack_sparse(panels: &Panels, depth: usize, values: &[f32]) -> Codes {
         values: Aligned::from_slice(&nonzeros),
         starts,
     }
+}
+
+fn stored_lut(panels: &Panels, len: usize, n: usize, parts: &mut TakeParts<'_>) -> Result<Codes, PartsError> {
+    let (bits, groups) = (parts.word(9)?, parts.word(n + 1)?);
+    if !matches!(bits, 1 | 2 | 3 | 4 | 6 | 8) || groups == 0 || !n.is_multiple_of(groups) {
+        return Err(PartsError {
+            what: "groups of channels with a palette of 1, 2, 3, 4, 6 or 8 bits",
+            expected: n,
+            found: groups,
+        });
+    }
+    let codes = parts.buffer(bits_len(len, bits))?;
+    let tables: Aligned<f32> = parts.buffer(groups << bits)?;
+    Ok(Codes::Lut {
+        bits,
+        codes,
+        tables: tables.as_slice().to_vec(),
+        table_of_lane: tables_of_lanes(panels, n, bits, groups),
+    })
+}
+
+/// Counts the bits of the mask again: they decide where values are read.
+fn stored_sparse(panels: &Panels, depth: usize, parts: &mut TakeParts<'_>) -> Result<Codes, PartsError> {
+    let mask: Aligned<u8> = parts.buffer(bits_len(panels.padded_columns() * depth, 1))?;
+    let mut starts = Vec::with_capacity(panels.count());
+    let mut nonzeros = 0;
+    for index in 0..panels.count() {
+        let panel = panels.panel(index);
+        starts.push(nonzeros);
+        let bytes = &mask.as_slice()[panel.start * depth / 8..][..panel.width * depth / 8];
+        nonzeros += bytes.iter().map(|byte| byte.count_ones() as usize).sum::<usize>();
+    }
+    Ok(Codes::Sparse {
+        values: parts.buffer(nonzeros + SLACK_VALUES)?,
+        mask,
+        starts,
+    })
 }

@@ -6,6 +6,8 @@
 use bytemuck::Pod;
 
 use crate::aligned::Aligned;
+use crate::geometry::ConvGeometry;
+use crate::isa::Isa;
 
 /// The cut of output channels into panels.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,16 @@ impl Panels {
             tail,
             per_group,
         }
+    }
+
+    /// Cuts the output channels of a convolution.
+    pub(crate) fn of(isa: Isa, geometry: &ConvGeometry) -> Self {
+        Self::new(
+            isa.lanes(),
+            geometry.groups,
+            geometry.group_out_channels(),
+            geometry.out_pixels(),
+        )
     }
 
     /// Returns the number of panels over all groups.
@@ -108,17 +120,17 @@ impl Panels {
 
     /// Packs `depth` values for each channel: `[panel][k][lane]`, zero in the padding.
     pub(crate) fn pack<T: Pod>(&self, depth: usize, value: impl Fn(usize, usize) -> T) -> Aligned<T> {
-        let mut packed = Aligned::zeroed(self.padded_columns() * depth);
-        for index in 0..self.count() {
-            let panel = self.panel(index);
-            let target = &mut packed.as_mut_slice()[panel.start * depth..][..panel.width * depth];
-            for lane in 0..panel.columns {
-                for k in 0..depth {
-                    target[k * panel.width + lane] = value(panel.first + lane, k);
+        Aligned::build(self.padded_columns() * depth, |packed| {
+            for index in 0..self.count() {
+                let panel = self.panel(index);
+                let target = &mut packed[panel.start * depth..][..panel.width * depth];
+                for lane in 0..panel.columns {
+                    for k in 0..depth {
+                        target[k * panel.width + lane] = value(panel.first + lane, k);
+                    }
                 }
             }
-        }
-        packed
+        })
     }
 }
 

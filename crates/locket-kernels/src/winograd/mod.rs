@@ -17,6 +17,7 @@ use crate::aligned::Aligned;
 use crate::conv::{MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_tile, run_tile};
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
+use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
 use crate::weights::Panels;
 
@@ -55,6 +56,40 @@ pub struct WinogradF32 {
     clamp: [f32; 2],
 }
 
+/// Panics unless the shape can be computed so.
+fn check(geometry: &ConvGeometry) {
+    geometry.check();
+    let ConvGeometry {
+        batch,
+        groups,
+        kernel,
+        stride,
+        dilation,
+        output_offset,
+        ..
+    } = *geometry;
+    assert_eq!(
+        (batch, groups, kernel, stride, dilation, output_offset),
+        (1, 1, [3, 3], [1, 1], [1, 1], 0),
+        "a 3 by 3 convolution of one image with stride 1, whose output is not part of a concatenation"
+    );
+}
+
+fn panels(isa: Isa, geometry: &ConvGeometry) -> Panels {
+    Panels::new(
+        isa.lanes(),
+        1,
+        geometry.out_channels,
+        geometry.out_pixels().max(2),
+    )
+}
+
+impl Keep for WinogradF32 {
+    fn keep(&self, parts: &mut Parts) {
+        parts.buffers.extend([self.weights.share(), self.bias.share()]);
+    }
+}
+
 impl WinogradF32 {
     /// Whether a shape can be computed so, and is expected to be faster so.
     pub fn suits(geometry: &ConvGeometry) -> bool {
@@ -87,44 +122,31 @@ impl WinogradF32 {
         bias: Option<&[f32]>,
         clamp: [f32; 2],
     ) -> Self {
-        geometry.check();
-        assert_eq!(
-            (
-                geometry.batch,
-                geometry.groups,
-                geometry.kernel,
-                geometry.stride,
-                geometry.dilation
-            ),
-            (1, 1, [3, 3], [1, 1], [1, 1]),
-            "a 3 by 3 convolution of one image with stride 1"
-        );
-        assert_eq!(
-            geometry.output_offset, 0,
-            "the output is not part of a concatenation"
-        );
+        check(&geometry);
         let (inner, outer) = (geometry.in_channels, geometry.out_channels);
         assert_eq!(weights.len(), outer * 9 * inner, "weights are [N][K]");
-        let panels = Panels::new(isa.lanes(), 1, outer, geometry.out_pixels().max(2));
+        let panels = panels(isa, &geometry);
         let padded = panels.padded_columns();
-        let mut packed = Aligned::zeroed(POINTS * padded * inner);
-        for index in 0..panels.count() {
-            let panel = panels.panel(index);
-            for lane in 0..panel.columns {
-                let filters = &weights[(panel.first + lane) * 9 * inner..][..9 * inner];
-                for channel in 0..inner {
-                    let filter = core::array::from_fn(|tap| filters[tap * inner + channel]);
-                    for (point, value) in weights_of_filter(&filter).into_iter().enumerate() {
-                        let place = (point * padded + panel.start) * inner;
-                        packed.as_mut_slice()[place + channel * panel.width + lane] = value;
+        let packed = Aligned::build(POINTS * padded * inner, |packed| {
+            for index in 0..panels.count() {
+                let panel = panels.panel(index);
+                for lane in 0..panel.columns {
+                    let filters = &weights[(panel.first + lane) * 9 * inner..][..9 * inner];
+                    for channel in 0..inner {
+                        let filter = core::array::from_fn(|tap| filters[tap * inner + channel]);
+                        for (point, value) in weights_of_filter(&filter).into_iter().enumerate() {
+                            let place = (point * padded + panel.start) * inner;
+                            packed[place + channel * panel.width + lane] = value;
+                        }
                     }
                 }
             }
-        }
-        let mut padded_bias = Aligned::zeroed(outer.next_multiple_of(isa.lanes()));
-        if let Some(bias) = bias {
-            padded_bias.as_mut_slice()[..outer].copy_from_slice(bias);
-        }
+        });
+        let padded_bias = Aligned::build(outer.next_multiple_of(isa.lanes()), |padded| {
+            if let Some(bias) = bias {
+                padded[..outer].copy_from_slice(bias);
+            }
+        });
         Self {
             isa,
             geometry,
@@ -133,6 +155,31 @@ impl WinogradF32 {
             bias: padded_bias,
             clamp,
         }
+    }
+
+    /// Makes the convolution of what another one of the same shape kept.
+    ///
+    /// # Errors
+    /// If the parts are not those of this shape.
+    ///
+    /// # Panics
+    /// If the shape is not one that can be computed so.
+    pub fn stored(
+        isa: Isa,
+        geometry: ConvGeometry,
+        clamp: [f32; 2],
+        parts: &mut TakeParts<'_>,
+    ) -> Result<Self, PartsError> {
+        check(&geometry);
+        let panels = panels(isa, &geometry);
+        Ok(Self {
+            isa,
+            panels,
+            weights: parts.buffer(POINTS * panels.padded_columns() * geometry.in_channels)?,
+            bias: parts.buffer(geometry.out_channels.next_multiple_of(isa.lanes()))?,
+            geometry,
+            clamp,
+        })
     }
 
     /// Returns the shape.

@@ -23,6 +23,23 @@ pub struct ParseError {
 ///
 /// The first line that does not fit the form.
 pub fn parse(text: &str) -> Result<Function, ParseError> {
+    read(text, None)
+}
+
+/// Reads a function whose constants' data is kept elsewhere; `data` is given the number, type and shape of each. Data that
+/// would have to be made up (`fill`, `ramp`) is refused.
+///
+/// # Errors
+///
+/// As [`parse`], and what `data` says.
+pub fn parse_apart(text: &str, data: DataOf<'_>) -> Result<Function, ParseError> {
+    read(text, Some(data))
+}
+
+/// Finds the data of a constant by its number, given type and shape.
+type DataOf<'a> = &'a dyn Fn(usize, DType, &[usize]) -> Result<Tensor, String>;
+
+fn read(text: &str, data: Option<DataOf<'_>>) -> Result<Function, ParseError> {
     let mut lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim()));
     let mut lines = lines
         .by_ref()
@@ -53,6 +70,7 @@ pub fn parse(text: &str) -> Result<Function, ParseError> {
                 line: number,
             },
             &mut scope,
+            data,
         )?;
     }
     Err(ParseError {
@@ -224,7 +242,11 @@ fn parse_head(cursor: &mut Cursor<'_>) -> Result<(Scope, Vec<(String, String)>),
     Ok((scope, outputs))
 }
 
-fn parse_line(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<(), ParseError> {
+fn parse_line(
+    cursor: &mut Cursor<'_>,
+    scope: &mut Scope,
+    data: Option<DataOf<'_>>,
+) -> Result<(), ParseError> {
     let mut results = Vec::new();
     loop {
         cursor.expect("%")?;
@@ -240,7 +262,10 @@ fn parse_line(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<(), ParseErr
     let constant = cursor.rest.starts_with(['[', '"', '<']) || is_generated(cursor.rest);
     if constant {
         let (name, ty) = results.swap_remove(0);
-        let literal = parse_data(cursor, &ty)?;
+        let literal = match (data, &ty) {
+            (Some(data), Type::Tensor { dtype, shape }) => numbered(cursor, *dtype, shape, data)?,
+            _ => parse_data(cursor, &ty)?,
+        };
         let id = scope.function.add_constant(&name, literal);
         scope.names.insert(name, id);
         return Ok(());
@@ -340,6 +365,22 @@ fn parse_inline(cursor: &mut Cursor<'_>) -> Result<Literal, ParseError> {
     };
     let shape: &[usize] = if is_list { &[items.len()] } else { &[] };
     tensor_of(cursor, dtype, shape, &items).map(Literal::Tensor)
+}
+
+/// Data that is kept elsewhere.
+fn numbered(
+    cursor: &mut Cursor<'_>,
+    dtype: DType,
+    shape: &[usize],
+    data: DataOf<'_>,
+) -> Result<Literal, ParseError> {
+    cursor.expect("<")?;
+    let digits = cursor.take(|c| c.is_ascii_digit());
+    let number = cursor.parsed(digits)?;
+    cursor.expect(">")?;
+    data(number, dtype, shape)
+        .map(Literal::Tensor)
+        .or_else(|message| cursor.fail(message))
 }
 
 fn parse_data(cursor: &mut Cursor<'_>, ty: &Type) -> Result<Literal, ParseError> {

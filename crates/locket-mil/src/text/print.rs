@@ -12,6 +12,21 @@ const INLINE_ELEMS: usize = 8;
 /// Writes a function. Constants with more than `elide_over` elements lose their data (`<elided>`), and with it the
 /// way back through [`super::parse`]; `usize::MAX` keeps everything.
 pub fn print(function: &Function, elide_over: usize) -> String {
+    write(function, &mut |_, tensor| {
+        if tensor.elems() > elide_over {
+            "<elided>".to_owned()
+        } else {
+            format!("[{}]", elements(tensor).join(", "))
+        }
+    })
+}
+
+/// Writes a function without the data of its constants; `number` says where each is kept. [`super::parse_apart`] reads it.
+pub fn print_apart(function: &Function, number: &mut dyn FnMut(ValueId, &Tensor) -> usize) -> String {
+    write(function, &mut |id, tensor| format!("<{}>", number(id, tensor)))
+}
+
+fn write(function: &Function, data: &mut dyn FnMut(ValueId, &Tensor) -> String) -> String {
     let mut text = String::new();
     let inputs: Vec<String> = function
         .inputs
@@ -41,7 +56,7 @@ pub fn print(function: &Function, elide_over: usize) -> String {
         let mut args = Vec::new();
         for (param, arg) in &operation.inputs {
             for &id in arg.values() {
-                constant_line(function, id, elide_over, &mut written, &mut text);
+                constant_line(function, id, data, &mut written, &mut text);
             }
             args.push(format!("{param}={}", argument(function, arg)));
         }
@@ -64,7 +79,7 @@ pub fn print(function: &Function, elide_over: usize) -> String {
         );
     }
     for output in &function.outputs {
-        constant_line(function, output.value, elide_over, &mut written, &mut text);
+        constant_line(function, output.value, data, &mut written, &mut text);
     }
     text.push_str("}\n");
     text
@@ -153,7 +168,7 @@ fn elements(tensor: &Tensor) -> Vec<String> {
 fn constant_line(
     function: &Function,
     id: ValueId,
-    elide_over: usize,
+    data: &mut dyn FnMut(ValueId, &Tensor) -> String,
     written: &mut [bool],
     text: &mut String,
 ) {
@@ -173,8 +188,7 @@ fn constant_line(
     }
     let data = match literal {
         Literal::Text(value) => quoted(value),
-        Literal::Tensor(tensor) if tensor.elems() > elide_over => "<elided>".to_owned(),
-        Literal::Tensor(tensor) => format!("[{}]", elements(tensor).join(", ")),
+        Literal::Tensor(tensor) => data(id, tensor),
     };
     let value = function.value(id);
     let _ = writeln!(text, "  %{}: {} = {data}", word(&value.name), value.ty);

@@ -124,6 +124,11 @@ impl Shape {
     }
 }
 
+/// Weights that a step keeps.
+const KEPT: [&str; 2] = ["weight", "bias"];
+
+const NUMBERS: &str = "expected a tensor of numbers";
+
 const PARAMS: [Param; 11] = [
     Param::required("x"),
     Param::required("weight"),
@@ -211,7 +216,7 @@ impl Operator for Conv {
     }
 
     fn kept_weights(&self) -> &'static [&'static str] {
-        &["weight", "bias"]
+        &KEPT
     }
 
     fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
@@ -221,35 +226,61 @@ impl Operator for Conv {
         let Some(weight) = node.weight("weight").filter(|_| dtype == DType::Float32) else {
             return Err(node.param_error("weight", "must be known before the program runs, with x of fp32"));
         };
-        let bias = kept_floats(node, "bias")?;
         let clamp = clamp(node)?;
         let (_, weight_shape) = node.ty("weight")?;
-        let packing = Packing::of(&weight, weight_shape)
-            .ok_or_else(|| node.param_error("weight", "expected a tensor of numbers"))?;
         let geometry = shape.geometry();
         let residual = node.has("residual");
+        let (isa, packs) = (prepare.isa, prepare.packs);
         if shape.is_depthwise() && !residual {
-            let expanded = weight.expand().and_then(|tensor| tensor.to_f32());
-            let dense = packing
-                .dense()
-                .map(<[f32]>::to_vec)
-                .or(expanded)
-                .unwrap_or_default();
-            let kernel = DepthwiseF32::new(prepare.isa, geometry, &dense, bias.as_deref(), clamp);
+            let fresh = packs.unless_stored(node, &KEPT, || {
+                let dense = weight.expand().and_then(|tensor| tensor.to_f32());
+                let dense = dense.ok_or_else(|| node.param_error("weight", NUMBERS))?;
+                let bias = kept_floats(node, "bias")?;
+                Ok(DepthwiseF32::new(
+                    isa,
+                    geometry.clone(),
+                    &dense,
+                    bias.as_deref(),
+                    clamp,
+                ))
+            })?;
+            let kernel = packs.kernel(node, fresh, |parts| {
+                DepthwiseF32::stored(isa, geometry, clamp, parts)
+            })?;
             let rows = kernel.geometry().out_pixels();
             let bytes = kernel.weight_bytes();
             return Ok(Some(
                 Prepared::new(DepthwiseStep { kernel }, rows, shape.out_channels * 4).weights(bytes),
             ));
         }
-        if let Some(dense) = packing
-            .dense()
-            .filter(|_| !prepare.lean && WinogradF32::suits(&geometry))
-        {
-            let kernel = WinogradF32::new(prepare.isa, geometry, dense, bias.as_deref(), clamp);
-            return Ok(Some(winograd_step(kernel, residual)));
+        let fresh = packs.unless_stored(node, &KEPT, || {
+            let packing = Packing::of(&weight, weight_shape);
+            let packing = packing.ok_or_else(|| node.param_error("weight", NUMBERS))?;
+            Ok((packing, kept_floats(node, "bias")?))
+        })?;
+        let fresh = fresh.as_ref();
+        if !prepare.lean && WinogradF32::suits(&geometry) {
+            let dense = fresh.map(|(packing, bias)| (packing.dense(), bias));
+            if packs.decide(node, dense.map(|(dense, _)| dense.is_some()))? {
+                let fresh = dense.and_then(|(dense, bias)| {
+                    Some(WinogradF32::new(
+                        isa,
+                        geometry.clone(),
+                        dense?,
+                        bias.as_deref(),
+                        clamp,
+                    ))
+                });
+                let kernel = packs.kernel(node, fresh, |parts| {
+                    WinogradF32::stored(isa, geometry, clamp, parts)
+                })?;
+                return Ok(Some(winograd_step(kernel, residual)));
+            }
         }
-        let kernel = ConvF32::new(prepare.isa, geometry, &packing.weights(), bias.as_deref(), clamp);
+        let fresh = fresh.map(|(packing, bias)| {
+            ConvF32::new(isa, geometry.clone(), &packing.weights(), bias.as_deref(), clamp)
+        });
+        let kernel = packs.kernel(node, fresh, |parts| ConvF32::stored(isa, geometry, clamp, parts))?;
         Ok(Some(float_step(kernel, residual)))
     }
 

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use locket_kernels::{ConvGeometry, ConvU8, DepthwiseU8, Output, Residual};
 use locket_mil::Type;
-use locket_tensor::{DType, TensorMut};
+use locket_tensor::{DType, Tensor, TensorMut};
 
 use crate::{
     Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
@@ -105,27 +105,34 @@ struct Constants {
     x_zero_point: u8,
 }
 
-/// Weight as stored, bias and multiplier; checks types and lengths.
-fn constants(node: &Node<'_>, channels: usize) -> Result<Constants, OpError> {
+/// Weight, bias and multiplier, of the right types and lengths.
+fn checked<'a>(node: &Node<'a>, channels: usize) -> Result<[&'a Tensor; 3], OpError> {
     let typed = |param: &str, dtype: DType| {
         let tensor = node.tensor(param).filter(|tensor| tensor.dtype() == dtype);
         tensor.ok_or_else(|| node.param_error(param, format_args!("expected a constant of {dtype}")))
     };
-    let constants = Constants {
-        weight: typed("weight", DType::Int8)?.as_slice().to_vec(),
-        bias: typed("bias", DType::Int32)?.as_slice().to_vec(),
-        multiplier: typed("multiplier", DType::Float32)?.as_slice().to_vec(),
-        x_zero_point: code(node, "x_zero_point", 0)?,
-    };
-    for (param, found) in [
-        ("bias", constants.bias.len()),
-        ("multiplier", constants.multiplier.len()),
-    ] {
+    let tensors = [
+        typed("weight", DType::Int8)?,
+        typed("bias", DType::Int32)?,
+        typed("multiplier", DType::Float32)?,
+    ];
+    for (param, tensor) in ["bias", "multiplier"].into_iter().zip(&tensors[1..]) {
+        let found = tensor.elems();
         if found != channels {
             return Err(node.param_error(param, format_args!("expected {channels} numbers, found {found}")));
         }
     }
-    Ok(constants)
+    Ok(tensors)
+}
+
+fn constants(node: &Node<'_>, channels: usize) -> Result<Constants, OpError> {
+    let [weight, bias, multiplier] = checked(node, channels)?;
+    Ok(Constants {
+        weight: weight.as_slice().to_vec(),
+        bias: bias.as_slice().to_vec(),
+        multiplier: multiplier.as_slice().to_vec(),
+        x_zero_point: code(node, "x_zero_point", 0)?,
+    })
 }
 
 impl Operator for ConvInt {
@@ -148,7 +155,7 @@ impl Operator for ConvInt {
             return Err(node.param_error("x", format_args!("expected uint8, found {dtype}")));
         }
         let (geometry, shape) = self.geometry(node)?;
-        constants(node, geometry.out_channels)?;
+        checked(node, geometry.out_channels)?;
         let dtype = match output_of(node)? {
             Output::U8 { .. } => DType::UInt8,
             Output::F32 { .. } => DType::Float32,
@@ -225,11 +232,9 @@ impl Operator for ConvInt {
     fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
         let node = &prepare.node;
         let (geometry, _) = self.geometry(node)?;
-        let fixed = constants(node, geometry.out_channels)?;
         let output = output_of(node)?;
         let (_, weight_shape) = node.ty("weight")?;
         let taps: usize = weight_shape[2..].iter().product();
-        let weight = taps_first(&fixed.weight, weight_shape[1], taps);
         let depthwise = geometry.groups > 1
             && geometry.groups == geometry.in_channels
             && geometry.out_channels == geometry.in_channels
@@ -240,28 +245,44 @@ impl Operator for ConvInt {
                     ..
                 }
             );
-        let (isa, zero) = (prepare.isa, fixed.x_zero_point);
+        let (isa, packs) = (prepare.isa, prepare.packs);
+        let zero = code(node, "x_zero_point", 0)?;
+        let fresh = packs.unless_stored(node, &["weight", "bias", "multiplier"], || {
+            let fixed = constants(node, geometry.out_channels)?;
+            Ok((taps_first(&fixed.weight, weight_shape[1], taps), fixed))
+        })?;
+        let shape = || geometry.clone();
         if depthwise {
-            let kernel = DepthwiseU8::new(
+            let fresh = fresh.map(|(weight, fixed)| {
+                DepthwiseU8::new(
+                    isa,
+                    shape(),
+                    &weight,
+                    &fixed.bias,
+                    zero,
+                    &fixed.multiplier,
+                    output,
+                )
+            });
+            let kernel = packs.kernel(node, fresh, |parts| {
+                DepthwiseU8::stored(isa, shape(), zero, output, parts)
+            })?;
+            return Ok(Some(depthwise_step(kernel, output)));
+        }
+        let fresh = fresh.map(|(weight, fixed)| {
+            ConvU8::new(
                 isa,
-                geometry,
+                shape(),
                 &weight,
                 &fixed.bias,
                 zero,
                 &fixed.multiplier,
                 output,
-            );
-            return Ok(Some(depthwise_step(kernel, output)));
-        }
-        let kernel = ConvU8::new(
-            isa,
-            geometry,
-            &weight,
-            &fixed.bias,
-            zero,
-            &fixed.multiplier,
-            output,
-        );
+            )
+        });
+        let kernel = packs.kernel(node, fresh, |parts| {
+            ConvU8::stored(isa, shape(), zero, output, parts)
+        })?;
         Ok(Some(conv_step(kernel, output)))
     }
 

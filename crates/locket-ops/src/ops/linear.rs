@@ -50,6 +50,9 @@ pub(crate) fn dims(node: &Node<'_>) -> Result<([usize; 3], Vec<usize>), OpError>
     Ok(([outer.iter().product(), k, n], shape))
 }
 
+/// Weights that a step keeps.
+const KEPT: [&str; 2] = ["weight", "bias"];
+
 const PARAMS: [Param; 5] = [
     Param::required("x"),
     Param::required("weight"),
@@ -118,7 +121,7 @@ impl Operator for Linear {
     }
 
     fn kept_weights(&self) -> &'static [&'static str] {
-        &["weight", "bias"]
+        &KEPT
     }
 
     fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
@@ -128,17 +131,22 @@ impl Operator for Linear {
         let Some(weight) = node.weight("weight").filter(|_| dtype == DType::Float32) else {
             return Err(node.param_error("weight", "must be known before the program runs, with x of fp32"));
         };
-        let packing = Packing::of(&weight, &[n, k])
-            .ok_or_else(|| node.param_error("weight", "expected a tensor of numbers"))?;
-        let bias = kept_floats(node, "bias")?;
         let geometry = ConvGeometry::matmul(m, k, n);
-        let kernel = ConvF32::new(
-            prepare.isa,
-            geometry,
-            &packing.weights(),
-            bias.as_deref(),
-            clamp(node)?,
-        );
+        let (isa, packs, clamp) = (prepare.isa, prepare.packs, clamp(node)?);
+        let fresh = packs.unless_stored(node, &KEPT, || {
+            let packing = Packing::of(&weight, &[n, k])
+                .ok_or_else(|| node.param_error("weight", "expected a tensor of numbers"))?;
+            let bias = kept_floats(node, "bias")?;
+            let weights = packing.weights();
+            Ok(ConvF32::new(
+                isa,
+                geometry.clone(),
+                &weights,
+                bias.as_deref(),
+                clamp,
+            ))
+        })?;
+        let kernel = packs.kernel(node, fresh, |parts| ConvF32::stored(isa, geometry, clamp, parts))?;
         Ok(Some(float_step(kernel, false)))
     }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use locket_kernels::MatmulF32;
 use locket_mil::{Target, Type};
-use locket_tensor::{DType, TensorMut};
+use locket_tensor::{DType, Tensor, TensorMut};
 
 use crate::{
     Availability, Call, Cost, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
@@ -179,7 +179,7 @@ impl Operator for Matmul {
         if dtype != DType::Float32 || p.transpose_x || p.n == 0 || p.m == 0 {
             return Ok(None);
         }
-        let constant = |param: &str| node.tensor(param).map(|tensor| tensor.as_slice::<f32>().to_vec());
+        let constant = |param: &str| node.tensor(param).cloned();
         let kernel = MatmulF32::new(prepare.isa, [p.m, p.k, p.n], p.transpose_y, 1.0);
         let (units, bytes, scratch) = (p.pairs.len(), p.m * p.n * 4, kernel.packed_elems() * 4);
         let step = MatmulStep {
@@ -190,7 +190,8 @@ impl Operator for Matmul {
             x: constant("x"),
             y: constant("y"),
         };
-        let held = (step.x.as_ref().map_or(0, Vec::len) + step.y.as_ref().map_or(0, Vec::len)) * 4;
+        let bytes_of = |tensor: &Option<Tensor>| tensor.as_ref().map_or(0, |tensor| tensor.bytes().len());
+        let held = bytes_of(&step.x) + bytes_of(&step.y);
         Ok(Some(
             Prepared::new(step, units, bytes).scratch(scratch).weights(held),
         ))
@@ -226,16 +227,20 @@ struct MatmulStep {
     y_stride: usize,
     pairs: Vec<(usize, usize)>,
     /// Operands that are constant; others are given.
-    x: Option<Vec<f32>>,
-    y: Option<Vec<f32>>,
+    x: Option<Tensor>,
+    y: Option<Tensor>,
+}
+
+fn held(operand: &Option<Tensor>) -> Option<&[f32]> {
+    operand.as_ref().map(Tensor::as_slice)
 }
 
 impl Step for MatmulStep {
     fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], scratch: &mut [u8]) {
         let [m, k, n] = self.dims;
         let mut given = inputs.iter().map(|bytes| bytemuck::cast_slice::<u8, f32>(bytes));
-        let x = self.x.as_deref().or_else(|| given.next()).unwrap_or_default();
-        let y = self.y.as_deref().or_else(|| given.next()).unwrap_or_default();
+        let x = held(&self.x).or_else(|| given.next()).unwrap_or_default();
+        let y = held(&self.y).or_else(|| given.next()).unwrap_or_default();
         let packed: &mut [f32] = bytemuck::cast_slice_mut(scratch);
         let output: &mut [f32] = bytemuck::cast_slice_mut(output);
         let mut last = None;

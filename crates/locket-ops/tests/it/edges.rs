@@ -2,7 +2,7 @@
 
 use locket_kernels::Isa;
 use locket_mil::text;
-use locket_ops::{Layout, Node, Prepare, evaluate, registry};
+use locket_ops::{Layout, Node, Packs, Prepare, evaluate, registry};
 use locket_tensor::{AlignedBytes, Tensor};
 
 /// Largest relative difference, where the result is normal: kernels have bounds of a few ulp (2^-23 = 1.2e-7). Below the
@@ -58,6 +58,7 @@ fn check(call: &str, inputs: &[f32], absolute: f32) {
     for isa in Isa::available() {
         let prepare = Prepare {
             lean: false,
+            packs: &Packs::fresh(),
             node,
             isa,
             output: 0,

@@ -2,7 +2,7 @@
 
 use locket_kernels::Isa;
 use locket_mil::{Function, Type, ValueId, text};
-use locket_ops::{Layout, LayoutRule, Node, Operator, Prepare, Prepared, registry};
+use locket_ops::{Layout, LayoutRule, Node, Operator, Packs, Prepare, Prepared, registry};
 use locket_tensor::{AlignedBytes, DType};
 
 /// Bytes that are elements of the type: small floats, small integers, truth values.
@@ -81,6 +81,7 @@ impl Case {
             .collect();
         let prepare = Prepare {
             lean: false,
+            packs: &Packs::fresh(),
             node,
             isa: Isa::best(),
             output,

@@ -2,7 +2,7 @@
 
 use locket_kernels::Isa;
 use locket_mil::{Function, Type, ValueId, text};
-use locket_ops::{Layout, LayoutRule, Node, Operator, Prepare, evaluate, registry};
+use locket_ops::{Layout, LayoutRule, Node, Operator, Packs, Prepare, evaluate, registry};
 use locket_tensor::{AlignedBytes, DType, Shape, Tensor};
 
 /// Largest difference of a float kernel from the reference, relative to the largest output: kernels sum in another
@@ -199,6 +199,7 @@ fn run_step(
 ) -> Option<(Vec<u8>, String)> {
     let prepare = Prepare {
         lean: false,
+        packs: &Packs::fresh(),
         node: *node,
         isa,
         output,

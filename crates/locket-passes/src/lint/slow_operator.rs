@@ -2,7 +2,7 @@
 
 use locket_kernels::Isa;
 use locket_mil::{Operation, Severity};
-use locket_ops::{Layout, Node, Prepare, registry};
+use locket_ops::{Layout, Node, Packs, Prepare, registry};
 
 use super::{Context, Finding, is_constexpr};
 use crate::fits;
@@ -27,6 +27,7 @@ pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
         }
         let prepare = Prepare {
             lean: false,
+            packs: &Packs::fresh(),
             node,
             isa: Isa::SCALAR,
             output: 0,

@@ -10,11 +10,11 @@ use locket_tensor::Tensor;
 use super::PlanError;
 
 /// A function in which every operation that is left depends on an input.
-pub(super) struct Folded {
+pub(crate) struct Folded {
     /// The function; operations that need no step stay, so that users find their compressed weights.
-    pub(super) function: Function,
+    pub(crate) function: Function,
     /// For each operation, whether it needs a step.
-    pub(super) live: Vec<bool>,
+    pub(crate) live: Vec<bool>,
 }
 
 pub(super) fn fold(source: &Function) -> Result<Folded, PlanError> {

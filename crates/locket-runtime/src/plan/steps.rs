@@ -1,7 +1,7 @@
 //! Operations become steps, values become buffers.
 
 use locket_mil::{Function, Operation, Type, ValueId};
-use locket_ops::{Cost, Layout, Node, Prepare, Prepared, ReferenceStep, registry};
+use locket_ops::{Cost, Layout, Node, Packs, Prepare, Prepared, ReferenceStep, registry};
 use locket_tensor::{DType, Shape};
 
 use super::{PlanError, PlanOptions, constants::Folded, convert, layouts::Choice};
@@ -48,9 +48,15 @@ struct Maker<'a> {
     /// Scratch copy of the layouts, changed to what the operation at hand reads.
     layouts: Vec<Layout>,
     choice: &'a Choice,
+    packs: &'a Packs,
 }
 
-pub(super) fn prepare(folded: &Folded, choice: &Choice, options: PlanOptions) -> Result<Drafts, PlanError> {
+pub(super) fn prepare(
+    folded: &Folded,
+    choice: &Choice,
+    options: PlanOptions,
+    packs: &Packs,
+) -> Result<Drafts, PlanError> {
     let function = &folded.function;
     let mut maker = Maker {
         function,
@@ -59,6 +65,7 @@ pub(super) fn prepare(folded: &Folded, choice: &Choice, options: PlanOptions) ->
         drafts: Drafts::default(),
         layouts: choice.values.clone(),
         choice,
+        packs,
     };
     for &input in &function.inputs {
         interface_type(function, "input", &function.value(input).name, input)?;
@@ -140,6 +147,7 @@ impl Maker<'_> {
                 isa: self.options.isa,
                 output: position,
                 layouts: &self.layouts,
+                packs: self.packs,
             };
             let prepared = operator.prepare(&prepare)?;
             for &(id, _) in reads {

@@ -4,7 +4,7 @@ use locket_kernels::Isa;
 use locket_mil::{Function, text};
 use locket_tensor::{AlignedBytes, DType};
 
-use crate::{Layout, Node, Prepare, Prepared, ops::common::lines::physical_strides, registry};
+use crate::{Layout, Node, Packs, Prepare, Prepared, ops::common::lines::physical_strides, registry};
 
 fn prepared(function: &Function, layouts: [Layout; 2]) -> Prepared {
     let operation = &function.operations[0];
@@ -15,6 +15,7 @@ fn prepared(function: &Function, layouts: [Layout; 2]) -> Prepared {
     let operator = registry::find(&node).unwrap();
     let prepare = Prepare {
         lean: false,
+        packs: &Packs::fresh(),
         node,
         isa: Isa::SCALAR,
         output: 0,

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use locket_mil::ValueId;
-use locket_tensor::{AlignedBytes, Shape, Tensor};
+use locket_tensor::{Shape, Tensor};
 
 use super::index::{broadcast_strides, strides};
 use crate::{Layout, Prepare};
@@ -27,8 +27,8 @@ pub(crate) fn physical_strides(shape: &[usize], layout: Layout) -> Shape {
 pub(crate) enum Source {
     /// Among the step's inputs, at this position.
     Input(usize),
-    /// In the step.
-    Held(AlignedBytes),
+    /// In the step, which shares them with the program or the file they came from.
+    Held(Tensor),
 }
 
 impl Source {
@@ -36,7 +36,7 @@ impl Source {
     pub(crate) fn bytes<'a>(&'a self, inputs: &[&'a [u8]]) -> &'a [u8] {
         match self {
             Self::Input(position) => inputs[*position],
-            Self::Held(bytes) => bytes.as_slice(),
+            Self::Held(tensor) => tensor.bytes(),
         }
     }
 
@@ -44,7 +44,7 @@ impl Source {
     pub(crate) fn held_bytes(&self) -> usize {
         match self {
             Self::Input(_) => 0,
-            Self::Held(bytes) => bytes.len(),
+            Self::Held(tensor) => tensor.bytes().len(),
         }
     }
 }
@@ -91,7 +91,7 @@ impl Operand {
 
     fn held(tensor: &Tensor) -> Self {
         Self {
-            source: Source::Held(AlignedBytes::copy_of(tensor.bytes())),
+            source: Source::Held(tensor.clone()),
             value: None,
             shape: tensor.shape().into(),
             layout: Layout::RowMajor,
