@@ -14,6 +14,7 @@ mod facts;
 mod findings;
 mod labelled;
 mod model;
+mod steadiness;
 mod surroundings;
 mod tensors;
 

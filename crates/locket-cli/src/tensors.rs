@@ -1,12 +1,12 @@
 //! Tensors from and to `.npy` files, and tensors made up for measurements.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
 use half::f16;
 use locket_data::{NpyArray, NpyType};
 use locket_runtime::plan::Port;
-use locket_tensor::{AlignedBytes, DType, Tensor, TensorMut};
+use locket_tensor::{AlignedBytes, DType, Storage, Tensor, TensorMut};
 
 /// Token ids of made-up inputs are below this.
 const TOKENS: u64 = 30_000;
@@ -187,28 +187,35 @@ fn random(index: usize, port: &Port) -> Result<Tensor> {
         ((u128::from(state >> 11) * u128::from(limit)) >> 53) as u64
     };
     let is_mask = index > 0 || port.name.contains("mask");
-    let bytes: Vec<u8> = match port.dtype {
-        DType::Float32 => (0..elems)
-            .flat_map(|_| unit(below(1 << 24)).to_le_bytes())
-            .collect(),
+    // Written in place: what measures memory should not measure its own input twice.
+    let mut bytes = AlignedBytes::zeroed(port.dtype.packed_bytes(elems).unwrap_or(0));
+    let target = bytes.as_mut_slice();
+    match port.dtype {
+        DType::Float32 => each(target, || unit(below(1 << 24)).to_le_bytes()),
         // Steps of 2^-11: a float16 holds each of them, and none rounds up to one.
-        DType::Float16 => (0..elems)
-            .flat_map(|_| f16::from_f32(below(1 << 11) as f32 / 2048.0).to_le_bytes())
-            .collect(),
-        DType::Int32 | DType::UInt32 => (0..elems)
-            .flat_map(|_| (if is_mask { 1 } else { below(TOKENS) as u32 }).to_le_bytes())
-            .collect(),
-        DType::Int64 | DType::UInt64 => (0..elems)
-            .flat_map(|_| (if is_mask { 1 } else { below(TOKENS) }).to_le_bytes())
-            .collect(),
-        DType::Int16 | DType::UInt16 => (0..elems)
-            .flat_map(|_| (below(100) as u16).to_le_bytes())
-            .collect(),
-        DType::Int8 | DType::UInt8 => (0..elems).map(|_| below(100) as u8).collect(),
-        DType::Bool => vec![1; elems],
+        DType::Float16 => each(target, || {
+            f16::from_f32(below(1 << 11) as f32 / 2048.0).to_le_bytes()
+        }),
+        DType::Int32 | DType::UInt32 => {
+            each(target, || {
+                (if is_mask { 1 } else { below(TOKENS) as u32 }).to_le_bytes()
+            });
+        }
+        DType::Int64 | DType::UInt64 => {
+            each(target, || (if is_mask { 1 } else { below(TOKENS) }).to_le_bytes());
+        }
+        DType::Int16 | DType::UInt16 => each(target, || (below(100) as u16).to_le_bytes()),
+        DType::Int8 | DType::UInt8 => each(target, || [below(100) as u8]),
+        DType::Bool => target.fill(1),
         other => bail!("input {}: no inputs can be made up for {other}", port.name),
-    };
-    Ok(Tensor::from_bytes(port.dtype, &port.shape, &bytes)?)
+    }
+    let storage = Storage::Owned(Arc::new(bytes));
+    Ok(Tensor::from_storage(port.dtype, &port.shape, storage, 0)?)
+}
+
+fn each<const WIDTH: usize>(target: &mut [u8], mut make: impl FnMut() -> [u8; WIDTH]) {
+    let (elements, _) = target.as_chunks_mut();
+    elements.fill_with(&mut make);
 }
 
 fn unit(n: u64) -> f32 {

@@ -1,12 +1,14 @@
 //! Numbers with what they were taken on.
 
 mod accuracy;
+mod disturbances;
 mod latency;
 mod operators;
 mod samples;
 mod size;
 
 pub use accuracy::{Evaluation, evaluate};
+pub use disturbances::Disturbances;
 pub use latency::{Latency, LatencyProtocol, latency};
 pub use operators::{OperatorTime, operator_times};
 pub use samples::{Samples, input_spec};

@@ -1,6 +1,6 @@
 //! A function: values, and operations in the order they run.
 
-use std::collections::BTreeSet;
+use indexmap::{IndexMap, IndexSet};
 
 use locket_tensor::Tensor;
 
@@ -67,7 +67,43 @@ pub struct Function {
     /// Operations in the order they run.
     pub operations: Vec<Operation>,
     values: Vec<Value>,
-    names: BTreeSet<String>,
+    names: Names,
+}
+
+/// The names in use. Looked up, never iterated.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    used: IndexSet<String>,
+    /// For a stem, a number from which on names may be free; a guess that only saves time.
+    free_from: IndexMap<String, usize>,
+}
+
+fn stem(wish: &str) -> &str {
+    if wish.is_empty() { "value" } else { wish }
+}
+
+impl Names {
+    /// A free name, and the number after the one in it.
+    fn unique(&self, wish: &str) -> (String, Option<usize>) {
+        if !wish.is_empty() && !self.used.contains(wish) {
+            return (wish.to_owned(), None);
+        }
+        let stem = stem(wish);
+        let mut number = self.free_from.get(stem).copied().unwrap_or(1);
+        loop {
+            let name = format!("{stem}_{number}");
+            number += 1;
+            if !self.used.contains(&name) {
+                return (name, Some(number));
+            }
+        }
+    }
+}
+
+impl PartialEq for Names {
+    fn eq(&self, other: &Self) -> bool {
+        self.used == other.used
+    }
 }
 
 impl Function {
@@ -80,7 +116,7 @@ impl Function {
             outputs: Vec::new(),
             operations: Vec::new(),
             values: Vec::new(),
-            names: BTreeSet::new(),
+            names: Names::default(),
         }
     }
 
@@ -112,34 +148,29 @@ impl Function {
         if self.value(id).name == name {
             return;
         }
-        let name = self.unique_name(name);
+        let name = self.take_name(name);
         let old = std::mem::replace(&mut self.values[id.index()].name, name.clone());
-        self.names.remove(&old);
-        self.names.insert(name);
+        self.names.used.swap_remove(&old);
+        self.names.used.insert(name);
     }
 
     /// `wish` if no value has that name, else `wish_1`, `wish_2`, ...
     pub fn unique_name(&self, wish: &str) -> String {
-        if !wish.is_empty() && !self.names.contains(wish) {
-            return wish.to_owned();
-        }
-        let stem = if wish.is_empty() { "value" } else { wish };
-        let candidate = |n: usize| format!("{stem}_{n}");
-        // Doubling then bisecting keeps long runs of one stem cheap; a hole found early is as good as any.
-        let mut high = 1;
-        while self.names.contains(&candidate(high)) {
-            high *= 2;
-        }
-        let mut low = high / 2;
-        while low + 1 < high {
-            let middle = low + (high - low) / 2;
-            if self.names.contains(&candidate(middle)) {
-                low = middle;
-            } else {
-                high = middle;
+        self.names.unique(wish).0
+    }
+
+    /// As [`Self::unique_name`], and remembers where it found one.
+    fn take_name(&mut self, wish: &str) -> String {
+        let (name, next) = self.names.unique(wish);
+        if let Some(next) = next {
+            match self.names.free_from.get_mut(stem(wish)) {
+                Some(known) => *known = next,
+                None => {
+                    self.names.free_from.insert(stem(wish).to_owned(), next);
+                }
             }
         }
-        candidate(high)
+        name
     }
 
     /// The type of a value.
@@ -162,7 +193,7 @@ impl Function {
 
     fn add(&mut self, name: &str, ty: Type, definition: Definition) -> ValueId {
         let id = ValueId::from_index(self.values.len());
-        self.names.insert(name.to_owned());
+        self.names.used.insert(name.to_owned());
         self.values.push(Value {
             name: name.to_owned(),
             ty,
@@ -181,13 +212,13 @@ impl Function {
     /// Adds a constant; `name` is made unique.
     pub fn add_constant(&mut self, name: &str, literal: impl Into<Literal>) -> ValueId {
         let literal = literal.into();
-        let name = self.unique_name(name);
+        let name = self.take_name(name);
         self.add(&name, literal.ty(), Definition::Constant(literal))
     }
 
     /// Adds a value that an operation will define; `name` is made unique.
     pub fn add_result(&mut self, name: &str, ty: Type) -> ValueId {
-        let name = self.unique_name(name);
+        let name = self.take_name(name);
         self.add(&name, ty, Definition::Operation)
     }
 

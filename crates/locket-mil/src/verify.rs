@@ -7,7 +7,7 @@
 //! 5. A parameter is bound at most once in an operation.
 //! 6. Results of the function are defined; their names are unique. There is at least one.
 
-use std::collections::BTreeSet;
+use indexmap::IndexSet;
 
 use crate::{Definition, Function, Operation, ValueId};
 
@@ -33,7 +33,7 @@ pub fn verify(function: &Function) -> Result<(), VerifyError> {
             message,
         })
     };
-    let mut names = BTreeSet::new();
+    let mut names = IndexSet::new();
     for value in function.values() {
         if value.name.is_empty() || !names.insert(&value.name) {
             return fail(format!("value name {:?} is empty or taken twice", value.name));
@@ -69,7 +69,7 @@ pub fn verify(function: &Function) -> Result<(), VerifyError> {
     if function.outputs.is_empty() {
         return fail("no results".to_owned());
     }
-    let mut outputs = BTreeSet::new();
+    let mut outputs = IndexSet::new();
     for output in &function.outputs {
         if !outputs.insert(&output.name) {
             return fail(format!("result name {:?} is taken twice", output.name));

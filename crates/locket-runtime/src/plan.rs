@@ -163,12 +163,12 @@ impl Plan {
 ///
 /// If the function breaks a rule, holds an operation that cannot be computed, or does not fit in memory.
 pub fn plan(function: &Function, options: PlanOptions) -> Result<Plan, PlanError> {
-    plan_folded(&fold(function)?, options, &Packs::fresh())
+    plan_folded(&fold(function.clone())?, options, &Packs::fresh())
 }
 
 /// Verifies a function and computes what is known before anything runs.
-pub(crate) fn fold(function: &Function) -> Result<Folded, PlanError> {
-    locket_mil::verify(function)?;
+pub(crate) fn fold(function: Function) -> Result<Folded, PlanError> {
+    locket_mil::verify(&function)?;
     constants::fold(function)
 }
 

@@ -67,7 +67,8 @@ pub enum Storage {
     Owned(Arc<AlignedBytes>),
     /// In a file that is mapped into memory.
     Mapped(Arc<MappedFile>),
-    /// Nowhere: zeros that stand for values which nobody is going to read. They take no memory until somebody does.
+    /// Nowhere: zeros that stand for values which nobody is going to read. As many as a system gives by the page take no
+    /// memory until somebody does.
     Placeholder(Arc<Vec<u8>>),
 }
 

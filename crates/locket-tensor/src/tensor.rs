@@ -147,20 +147,6 @@ impl Tensor {
         })
     }
 
-    /// A tensor that has a type but no values: zeros, without memory until they are read.
-    ///
-    /// # Errors
-    ///
-    /// If the shape overflows.
-    pub fn placeholder(dtype: DType, shape: &[usize]) -> Result<Self, TensorError> {
-        let bytes = element_count(shape).and_then(|n| dtype.packed_bytes(n));
-        let bytes = bytes.ok_or_else(|| TensorError::TooLarge {
-            dtype,
-            shape: shape.to_vec(),
-        })?;
-        Self::from_storage(dtype, shape, Storage::Placeholder(Arc::new(vec![0; bytes])), 0)
-    }
-
     /// A tensor of `values`.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use locket_formats::FormatError;
-use locket_runtime::{PlanError, RunError};
+use locket_runtime::{CompiledError, PlanError, RunError};
 use locket_tensor::TensorError;
 
 /// Why a model cannot be loaded, or does not answer.
@@ -34,6 +34,14 @@ pub enum Error {
     /// The model cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The compiled form cannot be written or used.
+    #[error("{}: {source}", path.display())]
+    Compiled {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: CompiledError,
+    },
     /// The plan needs more memory than the budget allows.
     #[error(
         "peak of {peak} bytes is over the memory budget of {budget} bytes: {weights} weights, {scratch} scratch, {arena} tensors at {moment}, the largest {largest}"

@@ -12,7 +12,10 @@ use locket_compress::{
 use locket_formats::{ReadOptions, limits::Limits};
 use locket_kernels::Isa;
 use locket_mil::{Diagnostic, Dialect, Function, Program};
-use locket_runtime::{Plan, PlanOptions, Session, compile};
+use locket_runtime::{
+    CompiledError, CompiledFile, Plan, PlanOptions, Session, compile,
+    compiled::{Source, is_compiled, save},
+};
 use locket_tensor::{AlignedBytes, Tensor, TensorMut, TensorRef};
 
 use crate::{DictionaryFeatureProvider, Error, FeatureDescription, FeatureProvider, ModelConfiguration};
@@ -68,14 +71,7 @@ impl CompiledModel {
     pub fn load(&self, configuration: &ModelConfiguration) -> Result<Model, Error> {
         let function = self.function(configuration.function_name.as_deref())?;
         refuse_foreign(&self.path, function)?;
-        let threads = configuration
-            .threads
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-        let options = PlanOptions {
-            isa: configuration.isa.unwrap_or_else(Isa::best),
-            threads,
-            lean: false,
-        };
+        let options = options(configuration);
         let mut plan = compile(function, options)?.plan;
         if check_memory(&plan, configuration.memory_budget).is_err() {
             let lean = PlanOptions {
@@ -85,19 +81,51 @@ impl CompiledModel {
             plan = compile(function, lean)?.plan;
             check_memory(&plan, configuration.memory_budget)?;
         }
-        let session = Session::new(plan).map_err(|source| Error::Io {
-            what: "starting threads".to_owned(),
-            source,
-        })?;
-        let mut model = Model {
-            session,
-            latency_budget: configuration.latency_budget,
-            admission: None,
+        Model::start(plan, configuration)
+    }
+
+    /// Writes the default function's compiled form, from which [`Model::load`] loads without packing weights: kernels for each of
+    /// `isas`, of which a machine takes the fastest that it has; for the fastest of this machine if there are none.
+    ///
+    /// # Errors
+    ///
+    /// If the model cannot be run, or the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>, isas: &[Isa]) -> Result<(), Error> {
+        let path = path.as_ref();
+        let function = self.program.main();
+        refuse_foreign(&self.path, function)?;
+        let best = [Isa::best()];
+        let isas = if isas.is_empty() { &best } else { isas };
+        let targets: Vec<PlanOptions> = isas
+            .iter()
+            .map(|&isa| PlanOptions {
+                isa,
+                threads: 1,
+                lean: false,
+            })
+            .collect();
+        let name = self.path.file_name().unwrap_or_default();
+        let source = Source {
+            file: name.to_string_lossy().into_owned(),
+            hash: None,
         };
-        if let Some(budget) = configuration.latency_budget {
-            model.admission = Some(admit(&mut model.session, budget)?);
-        }
-        Ok(model)
+        save(function, &targets, source, path).map_err(|source| compiled_error(path, source))
+    }
+}
+
+fn compiled_error(path: &Path, source: CompiledError) -> Error {
+    Error::Compiled {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn options(configuration: &ModelConfiguration) -> PlanOptions {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    PlanOptions {
+        isa: configuration.isa.unwrap_or_else(Isa::best),
+        threads: configuration.threads.unwrap_or_else(cores),
+        lean: false,
     }
 }
 
@@ -213,13 +241,45 @@ impl Model {
         })
     }
 
-    /// Reads a model and loads it.
+    /// Reads a model and loads it; maps it, if it is one that [`CompiledModel::save`] or `locket compile` wrote.
     ///
     /// # Errors
     ///
     /// If it cannot be read or run, or is over a budget.
     pub fn load(path: impl AsRef<Path>, configuration: &ModelConfiguration) -> Result<Self, Error> {
-        Self::compile(path)?.load(configuration)
+        let path = path.as_ref();
+        if !is_compiled(path) {
+            return Self::compile(path)?.load(configuration);
+        }
+        let plan = CompiledFile::open(path)
+            .and_then(|file| file.plan(options(configuration)))
+            .map_err(|source| compiled_error(path, source))?;
+        if let Some(name) = &configuration.function_name
+            && *name != plan.function
+        {
+            return Err(Error::Function {
+                name: name.clone(),
+                known: plan.function,
+            });
+        }
+        check_memory(&plan, configuration.memory_budget)?;
+        Self::start(plan, configuration)
+    }
+
+    fn start(plan: Plan, configuration: &ModelConfiguration) -> Result<Self, Error> {
+        let session = Session::new(plan).map_err(|source| Error::Io {
+            what: "starting threads".to_owned(),
+            source,
+        })?;
+        let mut model = Self {
+            session,
+            latency_budget: configuration.latency_budget,
+            admission: None,
+        };
+        if let Some(budget) = configuration.latency_budget {
+            model.admission = Some(admit(&mut model.session, budget)?);
+        }
+        Ok(model)
     }
 
     /// What runs, with its exact memory.

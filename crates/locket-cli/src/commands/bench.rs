@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
-use locket_compress::measure::{Latency, LatencyProtocol, latency};
+use locket_compress::measure::{Disturbances, Latency, LatencyProtocol, latency};
 use locket_data::statistics::summary::percentile;
 use locket_report::{
     table::{Column, Table},
@@ -11,7 +11,7 @@ use locket_report::{
 };
 use serde::Serialize;
 
-use crate::{budget::LatencyOptions, context::Context, facts, model, tensors};
+use crate::{budget::LatencyOptions, context::Context, facts, model, steadiness::SteadinessOptions, tensors};
 
 /// Predictions before the measurement, after which a tenth of a second of further ones follows.
 const WARM_UP: usize = 5;
@@ -43,9 +43,11 @@ pub(crate) struct Options {
     max_time: f64,
     #[command(flatten)]
     budget: LatencyOptions,
+    #[command(flatten)]
+    steadiness: SteadinessOptions,
 }
 
-/// The keys that the driver of the comparison reads; no others.
+/// The keys that the driver of the comparison reads, and those of the tail.
 #[derive(Serialize)]
 struct Line {
     runtime: &'static str,
@@ -60,11 +62,20 @@ struct Line {
     p50_us: f64,
     p90_us: f64,
     p99_us: f64,
+    p999_us: f64,
     max_us: f64,
     mean_us: f64,
     cpu_per_wall: f64,
     rss_base_kb: u64,
     rss_peak_kb: u64,
+    /// What the plan says that weights, tensors and scratch take.
+    planned_kb: u64,
+    minor_faults: u64,
+    major_faults: u64,
+    involuntary_switches: u64,
+    /// At 95 % confidence; absent without a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overrun_bound: Option<f64>,
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
@@ -75,18 +86,23 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         max_time: seconds("--max-time", options.max_time)?,
     };
     let budget = options.budget.budget()?;
+    options.steadiness.apply()?;
     let rss_base_kb = facts::peak_resident_kb();
     let (mut session, load_ms) = model::open(&options.model, context.plan_options())?;
     let inputs = tensors::random_inputs(&session.plan().inputs)?;
     let spinner = context.spinner("measuring");
     let latency = latency(&mut session, &inputs, protocol)?;
     spinner.finish_and_clear();
-    let line = line(options, context, &latency, load_ms, rss_base_kb);
+    let mut line = line(options, context, &latency, load_ms);
+    line.rss_base_kb = rss_base_kb;
+    line.planned_kb = (session.plan().peak_bytes() as u64).div_ceil(1024);
+    line.overrun_bound = budget.map(|budget| latency.overrun_bound(budget, CONFIDENCE));
     if context.json {
-        // Exactly the keys of the comparison: no version of the schema here.
+        // A line as the other runners print it: no version of the schema here.
         context.print(&format!("{}\n", serde_json::to_string(&line)?))?;
     } else {
-        context.print(&text(&line, &latency, budget, context))?;
+        let steadiness = options.steadiness.describe();
+        context.print(&text(&line, &latency, budget, &steadiness, context))?;
     }
     Ok(0)
 }
@@ -104,7 +120,7 @@ fn round(value: f64, digits: i32) -> f64 {
     (value * factor).round() / factor
 }
 
-fn line(options: &Options, context: &Context, latency: &Latency, load_ms: f64, rss_base_kb: u64) -> Line {
+fn line(options: &Options, context: &Context, latency: &Latency, load_ms: f64) -> Line {
     let sorted = &latency.sorted_ns;
     // The rank that the other runners take: the element at `fraction * n`, not above the last.
     let at = |fraction: f64| {
@@ -125,15 +141,44 @@ fn line(options: &Options, context: &Context, latency: &Latency, load_ms: f64, r
         p50_us: at(0.5),
         p90_us: at(0.9),
         p99_us: at(0.99),
+        p999_us: at(0.999),
         max_us: at(1.0),
         mean_us: round(latency.mean_ms() * 1e3, 2),
         cpu_per_wall: round(latency.cpu_per_wall, 3),
-        rss_base_kb,
+        rss_base_kb: 0,
+        planned_kb: 0,
         rss_peak_kb: facts::peak_resident_kb(),
+        minor_faults: latency.disturbances.minor_faults,
+        major_faults: latency.disturbances.major_faults,
+        involuntary_switches: latency.disturbances.involuntary_switches,
+        overrun_bound: None,
     }
 }
 
-fn text(line: &Line, latency: &Latency, budget: Option<Duration>, context: &Context) -> String {
+/// What came between, as a hint at where the slowest predictions come from.
+fn disturbances(found: &Disturbances) -> String {
+    let Disturbances {
+        minor_faults,
+        major_faults,
+        involuntary_switches,
+    } = found;
+    format!(
+        "{minor_faults} page faults and {major_faults} that waited for a disk, the core lost to others {involuntary_switches} times"
+    )
+}
+
+fn text(
+    line: &Line,
+    latency: &Latency,
+    budget: Option<Duration>,
+    steadiness: &str,
+    context: &Context,
+) -> String {
+    let steadiness = if steadiness.is_empty() {
+        String::new()
+    } else {
+        format!(", {steadiness}")
+    };
     let mut table = Table::new([Column::left("prediction"), Column::right("time")]);
     let time = |fraction: f64| units::nanoseconds(percentile(&latency.sorted_ns, fraction));
     for (name, fraction) in [
@@ -142,6 +187,7 @@ fn text(line: &Line, latency: &Latency, budget: Option<Duration>, context: &Cont
         ("median", 0.5),
         ("90 %", 0.9),
         ("99 %", 0.99),
+        ("99.9 %", 0.999),
         ("slowest", 1.0),
     ] {
         table.row([name.to_owned(), time(fraction)]);
@@ -152,14 +198,22 @@ fn text(line: &Line, latency: &Latency, budget: Option<Duration>, context: &Cont
     table.row(["load".to_owned(), units::milliseconds(line.load_ms)]);
     let mut text = context.table(&table);
     text.push_str(&format!(
-        "\n{} predictions, {} thread{}, {}, CPU {:.2} of wall time; resident peak {} ({} before loading)\n",
+        "\n{} predictions, {} thread{}, {}, CPU {:.2} of wall time{steadiness}\n",
         line.iters,
         line.threads,
         if line.threads == 1 { "" } else { "s" },
         context.isa,
         line.cpu_per_wall,
-        units::bytes(line.rss_peak_kb * 1024),
+    ));
+    text.push_str(&format!(
+        "resident: {} more than the bare process ({}); planned: {}\n",
+        units::bytes((line.rss_peak_kb - line.rss_base_kb) * 1024),
         units::bytes(line.rss_base_kb * 1024),
+        units::bytes(line.planned_kb * 1024),
+    ));
+    text.push_str(&format!(
+        "while measuring: {}\n",
+        disturbances(&latency.disturbances)
     ));
     text.push_str(&format!(
         "measured on {}, {}\n",

@@ -72,7 +72,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let name = options.model.file_name().unwrap_or(options.model.as_os_str());
     let source = Source {
         file: name.to_string_lossy().into_owned(),
-        hash: surroundings::hash(&options.model)?,
+        hash: Some(surroundings::hash(&options.model)?),
     };
     save(function, &targets, source, &options.output)
         .with_context(|| options.output.display().to_string())?;

@@ -108,14 +108,16 @@ fn eval_writes_the_predictions_that_it_counts() {
 }
 
 #[test]
-fn bench_prints_exactly_the_keys_of_the_comparison() {
+fn bench_prints_the_keys_of_the_comparison_and_of_the_tail() {
     let workplace = Workplace::new();
-    let text = workplace.output("bench model.mlpackage --threads 1 --iters 20 --max-time 5 --json");
+    let text = workplace
+        .output("bench model.mlpackage --threads 1 --iters 20 --max-time 5 --latency 1s --pin 0 --json");
     let line: serde_json::Value = serde_json::from_str(&text).unwrap();
     let keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
     let mut expected: Vec<&str> =
         "runtime version model threads iters load_ms first_ms min_us p10_us p50_us p90_us p99_us \
-                                   max_us mean_us cpu_per_wall rss_base_kb rss_peak_kb"
+                                   p999_us max_us mean_us cpu_per_wall rss_base_kb rss_peak_kb planned_kb \
+                                   minor_faults major_faults involuntary_switches overrun_bound"
             .split_whitespace()
             .collect();
     let mut sorted = keys.clone();
@@ -124,8 +126,10 @@ fn bench_prints_exactly_the_keys_of_the_comparison() {
     assert_eq!(sorted, expected);
     assert_eq!(line["runtime"], "locket");
     assert!(line["iters"].as_u64() >= Some(20), "{line}");
-    let times =
-        ["min_us", "p10_us", "p50_us", "p90_us", "p99_us", "max_us"].map(|key| line[key].as_f64().unwrap());
+    let times = [
+        "min_us", "p10_us", "p50_us", "p90_us", "p99_us", "p999_us", "max_us",
+    ]
+    .map(|key| line[key].as_f64().unwrap());
     assert!(times.is_sorted(), "{times:?}");
     assert!(line["rss_peak_kb"].as_u64() >= line["rss_base_kb"].as_u64());
 }
@@ -198,6 +202,25 @@ fn devices_say_how_figures_are_known() {
     "#]].assert_eq(&workplace.output("devices watch-series-7"));
     let all = workplace.json("devices");
     assert_eq!(all["devices"].as_array().map(Vec::len), Some(6));
+}
+
+#[test]
+fn compiled_models_run_to_the_same_outputs() {
+    let workplace = Workplace::new();
+    let json = workplace.json("compile model.mlpackage -o model.locket --target-isa scalar");
+    assert_eq!(json["targets"][0]["isa"], "scalar");
+    workplace.output("run model.mlpackage --input image.npy --output-dir source --isa scalar");
+    workplace.output("run model.locket --input image.npy --output-dir compiled");
+    let read = |folder: &str| std::fs::read(workplace.path(folder).join("scores.npy")).unwrap();
+    assert_eq!(read("source"), read("compiled"));
+    workplace.json("profile model.locket --runs 2");
+    let inspected = workplace.run("inspect model.locket");
+    assert_eq!(inspected.code, Some(1));
+    assert!(
+        inspected.stderr.contains("compiled model"),
+        "{}",
+        inspected.stderr
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use locket_data::statistics::{proportion::overrun_upper_bound, summary::percenti
 use locket_runtime::Session;
 use locket_tensor::{AlignedBytes, DType, Tensor, TensorMut, TensorRef};
 
+use super::Disturbances;
 use crate::CompressError;
 
 /// How latency is taken: warm-up, then predictions timed one by one until both minima are reached, or the maximum time passes.
@@ -41,6 +42,8 @@ pub struct Latency {
     pub first_ns: u64,
     /// Processor time of the process over wall time, while measuring.
     pub cpu_per_wall: f64,
+    /// What came between, while measuring.
+    pub disturbances: Disturbances,
 }
 
 impl Latency {
@@ -117,6 +120,7 @@ pub fn latency(
         once()?;
     }
     let mut times = Vec::with_capacity(protocol.iterations.clamp(1, 1 << 20));
+    let disturbances = Disturbances::now();
     let (start, cpu) = (Instant::now(), process_cpu());
     loop {
         times.push(once()?);
@@ -126,12 +130,14 @@ pub fn latency(
         }
     }
     let wall = start.elapsed().as_secs_f64();
-    times.sort_unstable();
     let cpu_per_wall = (process_cpu() - cpu) / wall.max(1e-9);
+    let disturbances = Disturbances::now().since(disturbances);
+    times.sort_unstable();
     Ok(Latency {
         sorted_ns: times,
         first_ns,
         cpu_per_wall,
+        disturbances,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Text to program. For tests and tools: names and data are trusted to fit in memory, syntax is not.
 
-use std::collections::BTreeMap;
+use indexmap::IndexMap;
 
 use half::f16;
 use locket_tensor::{DType, Tensor, element_count};
@@ -53,6 +53,7 @@ fn read(text: &str, data: Option<DataOf<'_>>) -> Result<Function, ParseError> {
         line: number,
     };
     let (mut scope, outputs) = parse_head(&mut cursor)?;
+    scope.shared = data.is_some().then(IndexMap::new);
     for (number, line) in lines {
         if line == "}" {
             for (name, value) in outputs {
@@ -79,12 +80,14 @@ fn read(text: &str, data: Option<DataOf<'_>>) -> Result<Function, ParseError> {
     })
 }
 
-struct Scope {
+struct Scope<'a> {
     function: Function,
-    names: BTreeMap<String, ValueId>,
+    names: IndexMap<String, ValueId>,
+    /// Constants written in place, by how they are written, if equal ones may be one value.
+    shared: Option<IndexMap<&'a str, ValueId>>,
 }
 
-impl Scope {
+impl Scope<'_> {
     fn lookup(&self, name: &str) -> Result<ValueId, String> {
         self.names
             .get(name)
@@ -206,7 +209,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn parse_head(cursor: &mut Cursor<'_>) -> Result<(Scope, Vec<(String, String)>), ParseError> {
+fn parse_head<'a>(cursor: &mut Cursor<'a>) -> Result<(Scope<'a>, Vec<(String, String)>), ParseError> {
     cursor.expect("func")?;
     let name = cursor.word()?;
     cursor.expect("opset")?;
@@ -216,7 +219,8 @@ fn parse_head(cursor: &mut Cursor<'_>) -> Result<(Scope, Vec<(String, String)>),
     };
     let mut scope = Scope {
         function: Function::new(&name, target),
-        names: BTreeMap::new(),
+        names: IndexMap::new(),
+        shared: None,
     };
     cursor.expect("(")?;
     while !cursor.eat(")") {
@@ -242,9 +246,9 @@ fn parse_head(cursor: &mut Cursor<'_>) -> Result<(Scope, Vec<(String, String)>),
     Ok((scope, outputs))
 }
 
-fn parse_line(
-    cursor: &mut Cursor<'_>,
-    scope: &mut Scope,
+fn parse_line<'a>(
+    cursor: &mut Cursor<'a>,
+    scope: &mut Scope<'a>,
     data: Option<DataOf<'_>>,
 ) -> Result<(), ParseError> {
     let mut results = Vec::new();
@@ -303,7 +307,10 @@ fn is_generated(text: &str) -> bool {
     })
 }
 
-fn parse_args(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<Vec<(crate::Name, Arg)>, ParseError> {
+fn parse_args<'a>(
+    cursor: &mut Cursor<'a>,
+    scope: &mut Scope<'a>,
+) -> Result<Vec<(crate::Name, Arg)>, ParseError> {
     let mut inputs = Vec::new();
     cursor.expect("(")?;
     while !cursor.eat(")") {
@@ -321,8 +328,7 @@ fn parse_args(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<Vec<(crate::
             Arg::One(if cursor.rest.starts_with('%') {
                 reference(cursor, scope)?
             } else {
-                let literal = parse_inline(cursor)?;
-                scope.function.add_constant(&param, literal)
+                in_place(cursor, scope, &param)?
             })
         };
         inputs.push((param.into(), arg));
@@ -331,7 +337,23 @@ fn parse_args(cursor: &mut Cursor<'_>, scope: &mut Scope) -> Result<Vec<(crate::
     Ok(inputs)
 }
 
-fn reference(cursor: &mut Cursor<'_>, scope: &Scope) -> Result<ValueId, ParseError> {
+/// The value of a constant that is written in place.
+fn in_place<'a>(cursor: &mut Cursor<'a>, scope: &mut Scope<'a>, param: &str) -> Result<ValueId, ParseError> {
+    let start = cursor.rest;
+    let literal = parse_inline(cursor)?;
+    let written = &start[..start.len() - cursor.rest.len()];
+    let known = scope.shared.as_ref().and_then(|shared| shared.get(written));
+    if let Some(&id) = known {
+        return Ok(id);
+    }
+    let id = scope.function.add_constant(param, literal);
+    if let Some(shared) = &mut scope.shared {
+        shared.insert(written, id);
+    }
+    Ok(id)
+}
+
+fn reference(cursor: &mut Cursor<'_>, scope: &Scope<'_>) -> Result<ValueId, ParseError> {
     cursor.expect("%")?;
     let name = cursor.word()?;
     scope.lookup(&name).or_else(|message| cursor.fail(message))

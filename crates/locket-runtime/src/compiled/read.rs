@@ -1,6 +1,6 @@
 //! Opens a compiled file.
 
-use std::{cell::Cell, fs::File, io::Read, path::Path, sync::Arc};
+use std::{cell::RefCell, fs::File, io::Read, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use locket_kernels::{Isa, Parts};
@@ -15,7 +15,7 @@ use crate::plan::{Plan, PlanError, PlanOptions, fold, plan_folded};
 /// Longest description: of programs met so far, the longest has 0.3 MB.
 const MAX_DESCRIPTION_BYTES: usize = 64 << 20;
 
-/// Bytes that constants without data may claim, for each byte of the file: weights are at most this much larger than packed.
+/// Bytes that a constant without data may claim, for each byte of the file: weights are at most this much larger than packed.
 const MAX_CLAIM: usize = 32;
 
 /// Whether the file at `path` is a compiled model, by its first bytes. A file that cannot be read is none.
@@ -93,8 +93,9 @@ impl CompiledFile {
     /// If there is no such instruction set, or the file is not one that was written by this version.
     pub fn plan(&self, options: PlanOptions) -> Result<Plan, CompiledError> {
         let (isa, parts) = self.target(options.isa)?;
-        let claimed = Cell::new(0);
-        let constant = |number, dtype, shape: &[usize]| self.constant(number, dtype, shape, &claimed);
+        // One stretch of zeros is enough for all constants without data.
+        let zeros = RefCell::default();
+        let constant = |number, dtype, shape: &[usize]| self.constant(number, dtype, shape, &zeros);
         let function = text::parse_apart(&self.description.program, &constant)?;
         check_types(&function)?;
         let packs = Packs::stored(parts);
@@ -103,7 +104,7 @@ impl CompiledFile {
             lean: self.description.lean,
             ..options
         };
-        let plan = plan_folded(&fold(&function)?, options, &packs)?;
+        let plan = plan_folded(&fold(function)?, options, &packs)?;
         match packs.left() {
             0 => Ok(plan),
             left => Err(CompiledError::Surplus { left }),
@@ -150,7 +151,7 @@ impl CompiledFile {
         number: usize,
         dtype: DType,
         shape: &[usize],
-        claimed: &Cell<usize>,
+        zeros: &RefCell<Arc<Vec<u8>>>,
     ) -> Result<Tensor, String> {
         let places = &self.description.constants;
         let place = places.get(number).ok_or_else(|| {
@@ -165,11 +166,15 @@ impl CompiledFile {
                 .and_then(|elems| dtype.packed_bytes(elems))
                 .unwrap_or(usize::MAX);
             let limit = self.data.len().saturating_mul(MAX_CLAIM);
-            claimed.set(claimed.get().saturating_add(bytes));
-            if claimed.get() > limit {
-                return Err(format!("constants without data: expected at most {limit} bytes"));
+            if bytes > limit {
+                return Err(format!("a constant without data: expected at most {limit} bytes"));
             }
-            return Tensor::placeholder(dtype, shape).map_err(|error| error.to_string());
+            let mut zeros = zeros.borrow_mut();
+            if zeros.len() < bytes {
+                *zeros = Arc::new(vec![0; bytes]);
+            }
+            let storage = Storage::Placeholder(Arc::clone(&zeros));
+            return Tensor::from_storage(dtype, shape, storage, 0).map_err(|error| error.to_string());
         };
         let range = range(span, self.data.len())
             .ok_or_else(|| format!("expected a place in the data, found {span:?}"))?;

@@ -21,8 +21,9 @@ use crate::plan::{Folded, PlanError, PlanOptions, fold, plan_folded};
 pub struct Source {
     /// Name of the model's file.
     pub file: String,
-    /// Hash of its content.
-    pub hash: String,
+    /// Hash of its content, if it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
 }
 
 /// Writes the compiled form of a function to a file, as [`write`] does; a file that is there is replaced once the new one is whole.
@@ -65,7 +66,7 @@ pub fn write(
     let mut function = function.clone();
     locket_passes::simplify(&mut function);
     locket_passes::lower(&mut function);
-    let folded = fold(&function)?;
+    let folded = fold(function)?;
     let records = targets
         .iter()
         .map(|&options| {

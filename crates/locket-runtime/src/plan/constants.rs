@@ -17,8 +17,7 @@ pub(crate) struct Folded {
     pub(crate) live: Vec<bool>,
 }
 
-pub(super) fn fold(source: &Function) -> Result<Folded, PlanError> {
-    let mut function = source.clone();
+pub(super) fn fold(mut function: Function) -> Result<Folded, PlanError> {
     let mut live = vec![true; function.operations.len()];
     // Results of constexpr_* that stay compressed: constant, but without a literal.
     let mut compressed = vec![false; function.values().len()];

@@ -1,6 +1,7 @@
 //! Plans and sessions through their public face.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod compiled;
 mod memory;
 mod models;
 mod predict;

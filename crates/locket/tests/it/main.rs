@@ -1,3 +1,4 @@
 //! The interface, from files to answers.
 
+mod compiled;
 mod parity;
