@@ -32,6 +32,9 @@ pub(crate) struct Global {
     /// Instruction set of the kernels: scalar, avx2 or avx512; the best of this machine if not given
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) isa: Option<String>,
+    /// Computes every tensor as a whole: no chains of convolutions that run strip by strip
+    #[arg(long, global = true)]
+    pub(crate) no_depth_first: bool,
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) struct Context {
     pub(crate) isa: Isa,
     /// Threads that may be used.
     pub(crate) threads: usize,
+    depth_first: bool,
     colour: bool,
 }
 
@@ -54,6 +55,7 @@ impl Context {
                 .as_deref()
                 .map_or(Ok(Isa::best()), |name| find_isa("--isa", name))?,
             threads,
+            depth_first: !global.no_depth_first,
             colour: io::stdout().is_terminal()
                 && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         })
@@ -73,6 +75,7 @@ impl Context {
             isa: self.isa,
             threads: self.threads,
             lean: false,
+            depth_first: self.depth_first,
         }
     }
 

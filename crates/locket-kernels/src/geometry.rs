@@ -62,6 +62,17 @@ impl ConvGeometry {
         }
     }
 
+    /// Returns the shape of a strip of one image: other numbers of rows, another padding above.
+    #[must_use]
+    pub fn strip(&self, in_height: usize, out_height: usize, pad: usize) -> Self {
+        Self {
+            in_height,
+            out_height,
+            pad: [pad, 0, self.pad[2], self.pad[3]],
+            ..self.clone()
+        }
+    }
+
     /// Returns the number of output pixels over the whole batch (M of the product).
     pub fn out_pixels(&self) -> usize {
         self.batch * self.out_height * self.out_width

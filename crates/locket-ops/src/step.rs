@@ -6,7 +6,7 @@ use locket_kernels::Isa;
 use locket_mil::{Function, Operation, ValueId};
 use locket_tensor::{DType, Shape, TensorMut, TensorRef};
 
-use crate::{Layout, Node, OpError, Packs, registry};
+use crate::{Layout, Node, OpError, Packs, RowWindow, Strip, registry};
 
 /// What an operator knows when it prepares a step.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,17 @@ pub trait Step: Send + Sync + fmt::Debug {
 
     /// The kernel's name, for plans and profiles, such as `conv_f32_avx512`.
     fn kernel(&self) -> &str;
+
+    /// How output rows depend on input rows, if the step can run in strips of rows. Its units are then parts of rows, and inputs
+    /// after the first have the output's shape.
+    fn row_window(&self) -> Option<RowWindow> {
+        None
+    }
+
+    /// The same computation on a strip, sharing weights; `None` where [`Step::row_window`] is, or for a strip that it cannot compute.
+    fn strip(&self, _strip: Strip) -> Option<Box<dyn Step>> {
+        None
+    }
 }
 
 /// A step and what the planner must know of it.

@@ -2,11 +2,12 @@
 //!
 //! In the order they run: constants are folded and compressed weights left to their users ([`constants`]); every
 //! value gets a physical layout, with conversions where users disagree ([`layouts`]); each operation is prepared into a step
-//! ([`steps`]); lifetimes give every buffer an offset in the arena ([`arena`]). Everything is deterministic.
+//! ([`steps`]); chains of convolutions are joined to run strip by strip ([`depth_first`]); lifetimes give every buffer an offset in the arena ([`arena`]). Everything is deterministic.
 
 mod arena;
 mod constants;
 mod convert;
+mod depth_first;
 mod layouts;
 mod report;
 mod steps;
@@ -31,6 +32,8 @@ pub struct PlanOptions {
     pub threads: usize,
     /// Prefers less memory to less time: no weights that are kept transformed, larger than they are.
     pub lean: bool,
+    /// Computes chains of convolutions strip by strip, so that what lies between them stays in the cache and out of the arena.
+    pub depth_first: bool,
 }
 
 /// Why a function has no plan.
@@ -175,6 +178,9 @@ pub(crate) fn fold(function: Function) -> Result<Folded, PlanError> {
 /// Plans a function, with packed weights from, or noted in, `packs`.
 pub(crate) fn plan_folded(folded: &Folded, options: PlanOptions, packs: &Packs) -> Result<Plan, PlanError> {
     let choice = layouts::choose(folded)?;
-    let draft = steps::prepare(folded, &choice, options, packs)?;
+    let mut draft = steps::prepare(folded, &choice, options, packs)?;
+    if options.depth_first {
+        draft = depth_first::fuse(draft, options);
+    }
     arena::finish(&folded.function, draft, options)
 }

@@ -58,6 +58,7 @@ fn predict_allocates_nothing() {
                 isa: Isa::best(),
                 threads,
                 lean: false,
+                depth_first: true,
             },
         )
         .unwrap();

@@ -102,6 +102,7 @@ impl CompiledModel {
                 isa,
                 threads: 1,
                 lean: false,
+                depth_first: true,
             })
             .collect();
         let name = self.path.file_name().unwrap_or_default();
@@ -126,6 +127,7 @@ fn options(configuration: &ModelConfiguration) -> PlanOptions {
         isa: configuration.isa.unwrap_or_else(Isa::best),
         threads: configuration.threads.unwrap_or_else(cores),
         lean: false,
+        depth_first: true,
     }
 }
 

@@ -8,7 +8,7 @@ use locket_report::{
     table::{Cell, Column, Table, Tone, bar},
     units,
 };
-use locket_runtime::{Plan, compile};
+use locket_runtime::{Plan, PlanOptions, compile};
 use locket_tensor::DType;
 use serde::Serialize;
 
@@ -60,6 +60,9 @@ struct Memory {
     steps: usize,
     peak_operator: String,
     at_peak: Vec<Live>,
+    /// The peak without chains that run strip by strip, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    whole_tensors_peak_bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     budget_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,10 +98,23 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     } else {
         Err(format!("cannot be expressed in MIL: {}", foreign.join(", ")))
     };
-    let memory = planned
+    let mut memory = planned
         .as_ref()
         .ok()
         .map(|compiled| memory(&compiled.plan, options.memory));
+    if let (Some(memory), Ok(compiled)) = (&mut memory, &planned)
+        && compiled
+            .plan
+            .steps
+            .iter()
+            .any(|step| step.kind.starts_with("locket.depth_first"))
+    {
+        let whole = PlanOptions {
+            depth_first: false,
+            ..context.lean_plan_options()
+        };
+        memory.whole_tensors_peak_bytes = Some(compile(function, whole)?.plan.peak_bytes());
+    }
     let interface = |name: &str, id: ValueId| Interface {
         name: name.to_owned(),
         r#type: function.ty(id).to_string(),
@@ -199,6 +215,7 @@ fn memory(plan: &Plan, budget: Option<u64>) -> Memory {
         steps: plan.steps.len(),
         peak_operator: operator.to_owned(),
         at_peak: live.collect(),
+        whole_tensors_peak_bytes: None,
         budget_bytes: budget,
         fits: budget.map(|budget| plan.peak_bytes() as u64 <= budget),
     }
@@ -307,6 +324,13 @@ fn memory_text(memory: &Memory, context: &Context) -> String {
         verdict,
     ]);
     let mut text = context.table(&table);
+    if let Some(peak) = memory.whole_tensors_peak_bytes {
+        let _ = writeln!(
+            text,
+            "convolutions run in chains, strip by strip; with whole tensors the peak would be {}",
+            bytes(peak)
+        );
+    }
     let _ = writeln!(
         text,
         "\nmost tensors are alive at step {} of {}, {}: {}\n",

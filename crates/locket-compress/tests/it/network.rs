@@ -82,5 +82,6 @@ pub(crate) fn plan_options(threads: usize) -> PlanOptions {
         isa: Isa::best(),
         threads,
         lean: false,
+        depth_first: true,
     }
 }

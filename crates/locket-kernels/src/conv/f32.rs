@@ -121,6 +121,17 @@ impl ConvF32 {
         }
     }
 
+    /// Returns the same convolution for another shape that differs in its rows alone (see [`ConvGeometry::strip`]); weights are shared.
+    ///
+    /// # Panics
+    /// If the shape is inconsistent.
+    #[must_use]
+    pub fn with_rows(&self, geometry: ConvGeometry) -> Self {
+        geometry.check();
+        let (weights, bias) = (self.weights.clone(), self.bias.clone());
+        Self::with(self.isa, geometry, weights, bias, self.clamp)
+    }
+
     /// Returns the shape.
     pub fn geometry(&self) -> &ConvGeometry {
         &self.geometry

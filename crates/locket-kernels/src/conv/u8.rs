@@ -168,6 +168,22 @@ impl ConvU8 {
         })
     }
 
+    /// Returns the same convolution for another shape that differs in its rows alone (see [`ConvGeometry::strip`]); weights are shared.
+    ///
+    /// # Panics
+    /// If the shape is inconsistent.
+    #[must_use]
+    pub fn with_rows(&self, geometry: ConvGeometry) -> Self {
+        geometry.check();
+        let path = Path::new(&geometry, 1);
+        Self {
+            padding: padding(&path, &geometry, self.input_zero_point),
+            path,
+            geometry,
+            ..self.clone()
+        }
+    }
+
     /// Returns the shape.
     pub fn geometry(&self) -> &ConvGeometry {
         &self.geometry

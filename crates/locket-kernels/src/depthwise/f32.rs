@@ -87,6 +87,19 @@ impl DepthwiseF32 {
         })
     }
 
+    /// Returns the same convolution for another shape that differs in its rows alone (see [`ConvGeometry::strip`]); weights are shared.
+    ///
+    /// # Panics
+    /// If the shape is inconsistent.
+    #[must_use]
+    pub fn with_rows(&self, geometry: ConvGeometry) -> Self {
+        check_depthwise(&geometry);
+        Self {
+            geometry,
+            ..self.clone()
+        }
+    }
+
     /// Returns the shape.
     pub fn geometry(&self) -> &ConvGeometry {
         &self.geometry

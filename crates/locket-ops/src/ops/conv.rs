@@ -11,13 +11,13 @@
 
 use std::ops::Range;
 
-use locket_kernels::{ConvF32, DepthwiseF32, WinogradF32};
+use locket_kernels::{ConvF32, ConvGeometry, DepthwiseF32, WinogradF32};
 use locket_mil::{Target, Type};
 use locket_tensor::{DType, TensorMut};
 
 use crate::{
-    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
-    packing::Packing, window::Window,
+    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, RowWindow,
+    Signature, Step, Strip, packing::Packing, window::Window,
 };
 
 /// The operator `conv`.
@@ -80,7 +80,7 @@ impl Shape {
         self.groups > 1 && self.groups == self.in_channels && self.out_channels == self.in_channels
     }
 
-    pub(crate) fn geometry(&self) -> locket_kernels::ConvGeometry {
+    pub(crate) fn geometry(&self) -> ConvGeometry {
         self.window
             .conv(self.batch, self.in_channels, self.out_channels, self.groups)
     }
@@ -307,6 +307,27 @@ fn clamp_one(value: f32, low: f32, high: f32) -> f32 {
     }
 }
 
+/// How a convolution's rows depend on each other; `None` for several images, which are no one image's rows.
+pub(crate) fn row_window(geometry: &ConvGeometry, in_bytes: usize, out_bytes: usize) -> Option<RowWindow> {
+    (geometry.batch == 1).then_some(RowWindow {
+        in_rows: geometry.in_height,
+        in_row_bytes: geometry.in_width * geometry.in_channels * in_bytes,
+        out_rows: geometry.out_height,
+        out_row_bytes: geometry.out_width * geometry.out_channels * out_bytes,
+        row_units: geometry.out_width,
+        kernel: geometry.kernel[0],
+        stride: geometry.stride[0],
+        dilation: geometry.dilation[0],
+        pad: geometry.pad[0],
+    })
+}
+
+/// The shape of a strip; `None` for a single pixel, for which weights are packed in another way.
+pub(crate) fn strip_of(geometry: &ConvGeometry, strip: Strip) -> Option<ConvGeometry> {
+    let geometry = geometry.strip(strip.in_rows, strip.out_rows, strip.pad);
+    (geometry.out_pixels() > 1 && strip.in_rows > 0).then_some(geometry)
+}
+
 /// Writes floats into an output of fp32 or fp16.
 pub(crate) fn store(output: &mut TensorMut<'_>, values: &[f32]) {
     if output.dtype == DType::Float16 {
@@ -419,6 +440,18 @@ impl Step for ConvStep {
     fn kernel(&self) -> &str {
         self.kernel.kernel_name()
     }
+
+    fn row_window(&self) -> Option<RowWindow> {
+        row_window(self.kernel.geometry(), 4, 4)
+    }
+
+    fn strip(&self, strip: Strip) -> Option<Box<dyn Step>> {
+        let geometry = strip_of(self.kernel.geometry(), strip)?;
+        Some(Box::new(Self {
+            kernel: self.kernel.with_rows(geometry),
+            residual: self.residual,
+        }))
+    }
 }
 
 #[derive(Debug)]
@@ -460,6 +493,17 @@ impl Step for DepthwiseStep {
 
     fn kernel(&self) -> &str {
         self.kernel.kernel_name()
+    }
+
+    fn row_window(&self) -> Option<RowWindow> {
+        row_window(self.kernel.geometry(), 4, 4)
+    }
+
+    fn strip(&self, strip: Strip) -> Option<Box<dyn Step>> {
+        let geometry = strip_of(self.kernel.geometry(), strip)?;
+        Some(Box::new(Self {
+            kernel: self.kernel.with_rows(geometry),
+        }))
     }
 }
 

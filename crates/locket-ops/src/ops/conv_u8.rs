@@ -17,7 +17,8 @@ use locket_mil::Type;
 use locket_tensor::{DType, Tensor, TensorMut};
 
 use crate::{
-    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, Signature, Step,
+    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, RowWindow,
+    Signature, Step, Strip,
     ops::{conv, linear},
 };
 
@@ -387,6 +388,19 @@ impl Step for ConvStep {
     fn kernel(&self) -> &str {
         self.kernel.kernel_name()
     }
+
+    fn row_window(&self) -> Option<RowWindow> {
+        let whole = self.columns.is_none();
+        conv::row_window(self.kernel.geometry(), 1, if self.float { 4 } else { 1 }).filter(|_| whole)
+    }
+
+    fn strip(&self, strip: Strip) -> Option<Box<dyn Step>> {
+        let geometry = conv::strip_of(self.kernel.geometry(), strip)?;
+        Some(Box::new(Self {
+            kernel: self.kernel.with_rows(geometry),
+            ..*self
+        }))
+    }
 }
 
 #[derive(Debug)]
@@ -407,6 +421,18 @@ impl Step for DepthwiseStep {
 
     fn kernel(&self) -> &str {
         self.kernel.kernel_name()
+    }
+
+    fn row_window(&self) -> Option<RowWindow> {
+        conv::row_window(self.kernel.geometry(), 1, if self.float { 4 } else { 1 })
+    }
+
+    fn strip(&self, strip: Strip) -> Option<Box<dyn Step>> {
+        let geometry = conv::strip_of(self.kernel.geometry(), strip)?;
+        Some(Box::new(Self {
+            kernel: self.kernel.with_rows(geometry),
+            float: self.float,
+        }))
     }
 }
 

@@ -323,6 +323,7 @@ pub(crate) fn run_planned(function: &Function, values: &[(ValueId, Tensor)], thr
         isa: Isa::best(),
         threads,
         lean: false,
+        depth_first: true,
     };
     let plan =
         plan(function, options).unwrap_or_else(|error| panic!("{error}\n{}", text::print(function, 8)));

@@ -23,15 +23,11 @@ const ALIGN: usize = 64;
 const WORTH_A_THREAD_NS: u64 = 8_000;
 
 pub(super) fn finish(function: &Function, drafts: Drafts, options: PlanOptions) -> Result<Plan, PlanError> {
-    let root = share_memory(&drafts);
-    let lives = lifetimes(&drafts, &root);
+    let outlines: Vec<Outline> = drafts.steps.iter().map(Outline::of).collect();
+    let root = share_memory(&drafts, &outlines);
+    let lives = lifetimes(&drafts, &outlines, &root);
     let offsets = place(&lives).ok_or(PlanError::TooLarge)?;
-    let arena_bytes = lives
-        .iter()
-        .zip(&offsets)
-        .map(|(life, offset)| offset + life.bytes)
-        .max()
-        .unwrap_or(0);
+    let arena_bytes = end(&lives, &offsets);
     let range = |buffer: usize| {
         let owner = root[buffer];
         offsets[owner]..offsets[owner] + drafts.buffers[buffer].bytes
@@ -113,11 +109,48 @@ pub(super) fn finish(function: &Function, drafts: Drafts, options: PlanOptions) 
     })
 }
 
+/// What the arena needs to know of a step.
+#[derive(Clone, Debug)]
+pub(super) struct Outline {
+    pub(super) inputs: Vec<usize>,
+    pub(super) output: usize,
+    pub(super) in_place: Option<usize>,
+    /// Scratch of a thread.
+    pub(super) scratch_bytes: usize,
+}
+
+impl Outline {
+    pub(super) fn of(draft: &Draft) -> Self {
+        Self {
+            inputs: draft.inputs.clone(),
+            output: draft.output,
+            in_place: draft.prepared.in_place,
+            scratch_bytes: draft.prepared.scratch_bytes,
+        }
+    }
+}
+
+/// Bytes of arena and of one thread's scratch, if the steps were these.
+pub(super) fn footprint(drafts: &Drafts, outlines: &[Outline]) -> Option<usize> {
+    let lives = lifetimes(drafts, outlines, &share_memory(drafts, outlines));
+    let scratch = outlines.iter().map(|step| step.scratch_bytes).max().unwrap_or(0);
+    Some(end(&lives, &place(&lives)?) + scratch)
+}
+
+/// The end of the last buffer.
+fn end(lives: &[Life], offsets: &[usize]) -> usize {
+    let ends = lives
+        .iter()
+        .zip(offsets)
+        .map(|(life, offset)| offset + life.bytes);
+    ends.max().unwrap_or(0)
+}
+
 /// For each buffer, the one whose memory it uses: itself, or an input that its step computes in place.
-fn share_memory(drafts: &Drafts) -> Vec<usize> {
+fn share_memory(drafts: &Drafts, outlines: &[Outline]) -> Vec<usize> {
     let mut root: Vec<usize> = (0..drafts.buffers.len()).collect();
     let mut last_read = vec![None; drafts.buffers.len()];
-    for (index, step) in drafts.steps.iter().enumerate() {
+    for (index, step) in outlines.iter().enumerate() {
         for &input in &step.inputs {
             last_read[input] = Some(index);
         }
@@ -126,12 +159,8 @@ fn share_memory(drafts: &Drafts) -> Vec<usize> {
     for (buffer, _) in drafts.outputs.iter().flatten() {
         kept[*buffer] = true;
     }
-    for (index, step) in drafts.steps.iter().enumerate() {
-        let Some(&input) = step
-            .prepared
-            .in_place
-            .and_then(|position| step.inputs.get(position))
-        else {
+    for (index, step) in outlines.iter().enumerate() {
+        let Some(&input) = step.in_place.and_then(|position| step.inputs.get(position)) else {
             continue;
         };
         let once = step
@@ -153,8 +182,8 @@ fn share_memory(drafts: &Drafts) -> Vec<usize> {
 }
 
 /// For each buffer that owns memory, how long it lives; others get an empty life.
-fn lifetimes(drafts: &Drafts, root: &[usize]) -> Vec<Life> {
-    let end = drafts.steps.len();
+fn lifetimes(drafts: &Drafts, outlines: &[Outline], root: &[usize]) -> Vec<Life> {
+    let end = outlines.len();
     let mut lives: Vec<Life> = drafts
         .buffers
         .iter()
@@ -175,7 +204,7 @@ fn lifetimes(drafts: &Drafts, root: &[usize]) -> Vec<Life> {
     for &(buffer, _) in &drafts.inputs {
         touch(buffer, 0);
     }
-    for (index, step) in drafts.steps.iter().enumerate() {
+    for (index, step) in outlines.iter().enumerate() {
         step.inputs
             .iter()
             .chain([&step.output])
@@ -183,6 +212,12 @@ fn lifetimes(drafts: &Drafts, root: &[usize]) -> Vec<Life> {
     }
     for &(buffer, _) in drafts.outputs.iter().flatten() {
         touch(buffer, end);
+    }
+    // What a chain keeps in strips is never whole.
+    for life in &mut lives {
+        if life.first == usize::MAX {
+            life.bytes = 0;
+        }
     }
     lives
 }

@@ -60,6 +60,7 @@ fn options(isa: Isa) -> PlanOptions {
         isa,
         threads: 1,
         lean: false,
+        depth_first: true,
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod compiled;
+mod depth_first;
 mod memory;
 mod models;
 mod predict;
