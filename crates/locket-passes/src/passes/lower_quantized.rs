@@ -43,6 +43,7 @@ pub fn run(function: &mut Function) -> PassReport {
     }
     report.changes += signs::to_unsigned(function);
     report.changes += moves::before_dequantize(function);
+    report.changes += moves::after_quantize(function);
     report.changes += grids::share_with_concat(function);
     each(function, &mut report, |function, links, index, report| {
         let chain =

@@ -125,6 +125,17 @@ pub(super) fn before_dequantize(function: &mut Function) -> usize {
         if let Some((result, codes)) = dequantized(function, &operation) {
             sources.insert(result, (codes, operation.clone()));
         }
+        if let Some((codes, outer)) = split_source(&operation, &sources).cloned() {
+            let operations = split_codes(function, &operation, codes, &outer);
+            for part in &operations[1..] {
+                if let Some((result, codes)) = dequantized(function, part) {
+                    sources.insert(result, (codes, part.clone()));
+                }
+            }
+            function.operations.extend(operations);
+            changes += 1;
+            continue;
+        }
         let moves = MOVES.contains(&kind) || kind == "max_pool";
         let x = operation
             .input("x")
@@ -150,6 +161,97 @@ pub(super) fn before_dequantize(function: &mut Function) -> usize {
         changes += 1;
     }
     changes
+}
+
+/// The codes behind a `split`, and their `dequantize`.
+fn split_source<'a>(
+    operation: &Operation,
+    sources: &'a BTreeMap<ValueId, (ValueId, Operation)>,
+) -> Option<&'a (ValueId, Operation)> {
+    let x = operation.input("x").filter(|_| operation.kind == "split")?;
+    sources.get(&x)
+}
+
+/// A `split` of codes, and a `dequantize` for each part.
+fn split_codes(
+    function: &mut Function,
+    operation: &Operation,
+    codes: ValueId,
+    outer: &Operation,
+) -> Vec<Operation> {
+    let mut inner = operation.clone();
+    inner.set_input("x", codes);
+    inner.outputs = operation
+        .outputs
+        .iter()
+        .map(|&result| {
+            let name = format!("{}_codes", function.value(result).name);
+            codes_like(function, &name, result)
+        })
+        .collect();
+    let parts: Vec<Operation> = inner
+        .outputs
+        .iter()
+        .zip(&operation.outputs)
+        .map(|(&codes, &result)| {
+            let mut part = outer.clone();
+            part.set_input("input", codes);
+            part.outputs = vec![result];
+            part
+        })
+        .collect();
+    std::iter::once(inner).chain(parts).collect()
+}
+
+/// Operations that give back all elements of `x`, in another order or shape.
+const REARRANGEMENTS: &[&str] = &[
+    "reshape",
+    "transpose",
+    "squeeze",
+    "expand_dims",
+    "flatten2d",
+    "identity",
+    "reverse",
+    "depth_to_space",
+    "space_to_depth",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+];
+
+/// Moves a `quantize` to before operations that only rearrange elements and that nothing else reads: so that it meets what made the
+/// elements, and codes are moved instead of floats. Returns how many.
+pub(super) fn after_quantize(function: &mut Function) -> usize {
+    let mut changes = 0;
+    // Backwards, so that one `quantize` passes several.
+    for index in (0..function.operations.len()).rev() {
+        changes += usize::from(swap_with_rearrangement(function, index).is_some());
+    }
+    changes
+}
+
+fn swap_with_rearrangement(function: &mut Function, index: usize) -> Option<()> {
+    let quantize = &function.operations[index];
+    let is_codes = function.ty(*quantize.outputs.first()?).dtype() == Some(DType::UInt8);
+    (quantize.kind == "quantize" && is_codes && quantize.input("axis").is_none()).then_some(())?;
+    let links = Links::of(function);
+    let value = quantize.input("input")?;
+    let at = links.producer(value)?;
+    let moves = &function.operations[at];
+    let x = moves
+        .input("x")
+        .filter(|_| REARRANGEMENTS.contains(&&*moves.kind))?;
+    let is_free = links.only_user(value) == Some(index) && quantized(function, &links, x).is_none();
+    is_free.then_some(())?;
+    let (mut before, mut after) = (quantize.clone(), moves.clone());
+    let name = format!("{}_before", function.value(quantize.outputs[0]).name);
+    let codes = codes_like(function, &name, x);
+    before.set_input("input", x);
+    before.outputs = vec![codes];
+    after.set_input("x", codes);
+    after.outputs.clone_from(&function.operations[index].outputs);
+    function.operations[index] = after;
+    function.operations[at] = before;
+    Some(())
 }
 
 /// For each value, whether its only reader is a `quantize`.
