@@ -27,6 +27,7 @@ pub mod local_response_norm;
 pub mod lookup_u8;
 pub mod maths;
 pub mod matmul;
+pub mod matmul_u8;
 pub mod pad;
 pub mod pool;
 pub mod prelu;

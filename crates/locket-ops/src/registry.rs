@@ -98,6 +98,7 @@ pub static OPERATORS: &[&dyn Operator] = &[
     &ops::maths::TANH,
     &ops::maths::THRESHOLD,
     &ops::matmul::MATMUL,
+    &ops::matmul_u8::MATMUL_U8,
     &ops::pad::PAD,
     &ops::pool::AVG_POOL,
     &ops::pool::L2_POOL,

@@ -21,7 +21,9 @@ mod u8;
 pub use self::f32::ConvF32;
 pub(crate) use self::places::{MAX_TILE_ROWS, Pixel, Places, Taps, for_each_block, for_each_tile};
 pub(crate) use self::tile_f32::{TileF32, run_tile};
-pub(crate) use self::tile_u8::{Requantize, round_clamped};
+pub(crate) use self::tile_u8::{
+    Requantize, Target as TargetU8, TileU8, round_clamped, run_tile as run_tile_u8,
+};
 pub(crate) use self::u8::check_quantized;
 pub use self::u8::{ConvU8, Output, Residual};
 

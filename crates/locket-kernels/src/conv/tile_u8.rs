@@ -11,24 +11,26 @@ use crate::simd::Simd;
 
 /// One tile of an integer product.
 #[derive(Debug)]
-pub(super) struct TileU8<'a> {
-    pub(super) taps: Taps<'a, u8>,
+pub(crate) struct TileU8<'a> {
+    pub(crate) taps: Taps<'a, u8>,
     /// `[run][k / 4][lane][4]`.
-    pub(super) panel: &'a [i8],
+    pub(crate) panel: &'a [i8],
     /// One for each lane, the input's zero point folded in.
-    pub(super) bias: &'a [i32],
+    pub(crate) bias: &'a [i32],
+    /// One for each pixel, or empty.
+    pub(crate) row_bias: &'a [i32],
     /// One for each lane.
-    pub(super) multiplier: &'a [f32],
-    pub(super) target: Target<'a>,
+    pub(crate) multiplier: &'a [f32],
+    pub(crate) target: Target<'a>,
     /// Elements between two pixels of the target.
-    pub(super) output_stride: usize,
+    pub(crate) output_stride: usize,
     /// Channels to write; lanes beyond are padding.
-    pub(super) columns: usize,
+    pub(crate) columns: usize,
 }
 
 /// Where results go; slices start at the tile's first pixel and channel.
 #[derive(Debug)]
-pub(super) enum Target<'a> {
+pub(crate) enum Target<'a> {
     U8 {
         output: &'a mut [u8],
         requantize: Requantize,
@@ -99,16 +101,16 @@ pub(crate) fn round_clamped(value: f32, low: f32, high: f32) -> i32 {
 
 /// The other summand of a residual connection: adds `(r - zero_point) * multiplier`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ResidualTile<'a> {
-    pub(super) values: &'a [u8],
-    pub(super) stride: usize,
-    pub(super) zero_point: i32,
-    pub(super) multiplier: f32,
+pub(crate) struct ResidualTile<'a> {
+    pub(crate) values: &'a [u8],
+    pub(crate) stride: usize,
+    pub(crate) zero_point: i32,
+    pub(crate) multiplier: f32,
 }
 
 /// Runs a tile that is `vectors` registers wide.
 #[inline]
-pub(super) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: &mut TileU8<'_>) {
+pub(crate) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: &mut TileU8<'_>) {
     select!(S, simd, vectors, tile.taps.rows, tile_entry, tile);
 }
 
@@ -126,6 +128,14 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
         bias[v] = simd.load_i32(&tile.bias[v * S::LANES..]);
     }
     let mut acc = [bias; ROWS];
+    if !tile.row_bias.is_empty() {
+        for row in 0..ROWS {
+            let row_bias = simd.splat_i32(tile.row_bias[row]);
+            for v in 0..VECTORS {
+                acc[row][v] = simd.add_i32(acc[row][v], row_bias);
+            }
+        }
+    }
     let [height, width] = tile.taps.kernel();
     assert_eq!(tile.taps.rows, ROWS, "the tile was chosen by its pixels");
     let mut runs = Runs::<_, ROWS>::empty(tile.taps.run);

@@ -520,6 +520,7 @@ impl Run<'_> {
                 },
                 panel: cast_slice(weights),
                 bias: &conv.bias.as_slice()[panel.start..][..panel.width],
+                row_bias: &[],
                 multiplier: &conv.multiplier.as_slice()[panel.start..][..panel.width],
                 target: self.sink.at(
                     output,

@@ -10,13 +10,14 @@ use core::arch::x86_64::{
     _mm512_add_ps, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8,
     _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps, _mm512_cvtps_epi32, _mm512_cvtps_ph,
     _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_mask_blend_ps, _mm512_mask_storeu_epi8, _mm512_mask_storeu_ps,
-    _mm512_maskz_expand_ps, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps, _mm512_max_epu8, _mm512_max_ps,
-    _mm512_min_epu8, _mm512_min_epu32, _mm512_min_ps, _mm512_mul_ps, _mm512_packs_epi32, _mm512_packus_epi16,
-    _mm512_permutex2var_ps, _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_shuffle_epi8, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32,
-    _mm512_test_epi32_mask, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
-    _mm512_unpacklo_epi16, _mm512_xor_si512,
+    _mm512_loadu_si512, _mm512_mask_blend_epi8, _mm512_mask_blend_ps, _mm512_mask_storeu_epi8,
+    _mm512_mask_storeu_ps, _mm512_maskz_expand_ps, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps,
+    _mm512_max_epu8, _mm512_max_ps, _mm512_min_epu8, _mm512_min_epu32, _mm512_min_ps, _mm512_movepi8_mask,
+    _mm512_mul_ps, _mm512_packs_epi32, _mm512_packus_epi16, _mm512_permutex2var_epi8, _mm512_permutex2var_ps,
+    _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_shuffle_epi8,
+    _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_test_epi32_mask,
+    _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
+    _mm512_xor_si512,
 };
 
 use super::{Simd, pairs_of_codes, shifts_of_codes};
@@ -61,6 +62,20 @@ fn first(count: usize) -> __mmask16 {
 }
 
 impl Simd for Avx512 {
+    fn map_bytes(self, table: &[u8; 256], bytes: &mut [u8]) {
+        let (whole, rest) = bytes.as_chunks_mut::<64>();
+        let rest = if is_x86_feature_detected!("avx512vbmi") {
+            // SAFETY: the feature was found just now, the others by `detect`.
+            unsafe { map_registers(table, whole) };
+            rest
+        } else {
+            bytes
+        };
+        for byte in rest {
+            *byte = table[usize::from(*byte)];
+        }
+    }
+
     const NAME: &'static str = "avx512";
     const LANES: usize = LANES;
     const MAX_ROWS: [usize; 3] = [14, 14, 8];
@@ -386,5 +401,23 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn mul_add_i16(self, acc: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32 {
         proven!(self, _mm512_dpwssd_epi32(acc, x, w))
+    }
+}
+
+/// Looks up whole registers in a table that fills four: two halves of 128 entries, of which the top bit chooses.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn map_registers(table: &[u8; 256], bytes: &mut [[u8; 64]]) {
+    let (quarters, _) = table.as_chunks::<64>();
+    // SAFETY: each reads or writes 64 bytes that a reference spans.
+    unsafe {
+        let quarter = |index: usize| _mm512_loadu_si512(quarters[index].as_ptr().cast());
+        let [a, b, c, d] = [quarter(0), quarter(1), quarter(2), quarter(3)];
+        for chunk in bytes {
+            let codes = _mm512_loadu_si512(chunk.as_ptr().cast());
+            let low = _mm512_permutex2var_epi8(a, codes, b);
+            let high = _mm512_permutex2var_epi8(c, codes, d);
+            let found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(codes), low, high);
+            _mm512_storeu_si512(chunk.as_mut_ptr().cast(), found);
+        }
     }
 }

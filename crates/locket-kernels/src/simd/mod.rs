@@ -41,6 +41,13 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Four consecutive weights (i8) of one output channel per lane, ready for [`Simd::dot4`].
     type Weights4: Copy;
 
+    /// Replaces each byte by the table's entry.
+    fn map_bytes(self, table: &[u8; 256], bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = table[usize::from(*byte)];
+        }
+    }
+
     /// Calls `f` compiled for this instruction set; `f` and what it calls must be `#[inline(always)]`.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 

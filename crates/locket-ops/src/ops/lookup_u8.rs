@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use locket_kernels::{Isa, lookup_u8, lookup_u8_in_place};
 use locket_mil::Type;
 use locket_tensor::{DType, TensorMut};
 
@@ -75,7 +76,14 @@ impl Operator for Lookup {
         }
         let (_, table) = table(node)?;
         let elems = usize::try_from(node.output_elems()).unwrap_or(usize::MAX);
-        let prepared = Prepared::new(LookupStep { table }, elems, 1);
+        let prepared = Prepared::new(
+            LookupStep {
+                isa: prepare.isa,
+                table,
+            },
+            elems,
+            1,
+        );
         Ok(Some(prepared.grain(64).in_place(0).weights(table.len())))
     }
 
@@ -97,20 +105,15 @@ impl Operator for Lookup {
 
 #[derive(Debug)]
 struct LookupStep {
+    isa: Isa,
     table: [u8; 256],
 }
 
 impl Step for LookupStep {
     fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
         match inputs[0] {
-            [] => output
-                .iter_mut()
-                .for_each(|code| *code = self.table[usize::from(*code)]),
-            input => {
-                for (y, &x) in output.iter_mut().zip(&input[units]) {
-                    *y = self.table[usize::from(x)];
-                }
-            }
+            [] => lookup_u8_in_place(self.isa, &self.table, output),
+            input => lookup_u8(self.isa, &self.table, &input[units], output),
         }
     }
 

@@ -25,19 +25,24 @@ pub static MATMUL: Matmul = Matmul;
 pub struct Matmul;
 
 /// What a product does, with outer axes broadcast to one list of matrices.
-struct Product {
-    m: usize,
-    k: usize,
-    n: usize,
+pub(crate) struct Product {
+    pub(crate) m: usize,
+    pub(crate) k: usize,
+    pub(crate) n: usize,
     transpose_x: bool,
-    transpose_y: bool,
+    pub(crate) transpose_y: bool,
     /// For each matrix of the result, which matrix of x and of y it is the product of.
-    pairs: Vec<(usize, usize)>,
-    output: Vec<usize>,
+    pub(crate) pairs: Vec<(usize, usize)>,
+    pub(crate) output: Vec<usize>,
 }
 
 impl Product {
-    fn of(node: &Node<'_>) -> Result<Self, OpError> {
+    /// Multiply-adds.
+    pub(crate) fn macs(&self) -> u64 {
+        self.pairs.len() as u64 * (self.m * self.k * self.n) as u64
+    }
+
+    pub(crate) fn of(node: &Node<'_>) -> Result<Self, OpError> {
         let ((_, x), (_, y)) = (node.ty("x")?, node.ty("y")?);
         if x.is_empty() || y.is_empty() {
             return Err(node.error("expected operands of rank 1 and more"));
@@ -133,7 +138,7 @@ impl Operator for Matmul {
     }
 
     fn cost(&self, node: &Node<'_>) -> Cost {
-        let macs = Product::of(node).map_or(0, |p| p.pairs.len() as u64 * (p.m * p.k * p.n) as u64);
+        let macs = Product::of(node).map_or(0, |product| product.macs());
         Cost {
             macs,
             bytes: node.traffic_bytes(),

@@ -4,6 +4,7 @@
 //! `constexpr_affine_dequantize`, `quantize`. This pass finds the pattern and replaces it by one operator on integers:
 //!
 //! * layers by `locket.conv_u8`, `locket.linear_u8`; a layer whose result is not quantised gives floats ([`layers`]);
+//! * products of two activations by `locket.matmul_u8` ([`products`]);
 //! * sums and means by `locket.add_u8`, `locket.avg_pool_u8` ([`sums`]);
 //! * operations that only move or compare elements by themselves on codes ([`moves`]);
 //! * everything else that is a function of one code by `locket.lookup_u8`, which is exact ([`tables`]).
@@ -18,6 +19,7 @@
 mod grids;
 mod layers;
 mod moves;
+mod products;
 mod signs;
 mod sums;
 mod tables;
@@ -51,10 +53,15 @@ pub fn run(function: &mut Function) -> PassReport {
         at_quantize(function, links, &chain, report)
     });
     super::remove_dead_code::run(function);
-    each(function, &mut report, |function, links, index, report| {
-        matches!(&*function.operations[index].kind, "conv" | "linear")
-            .then(|| layers::float_output(function, links, index, report))?
-    });
+    each(
+        function,
+        &mut report,
+        |function, links, index, report| match &*function.operations[index].kind {
+            "conv" | "linear" => layers::float_output(function, links, index, report),
+            "matmul" => products::float_output(function, links, index),
+            _ => None,
+        },
+    );
     report.changes += layers::take_clamps(function);
     super::remove_dead_code::run(function);
     report.tell_once();
@@ -205,6 +212,8 @@ fn at_quantize(
     let outcome = match &*chain.core.kind {
         "conv" | "linear" if !chain.exclusive => Err("its result is read in another form too"),
         "conv" | "linear" => layers::quantized_output(function, links, chain),
+        "matmul" if !chain.exclusive => Err("its result is read in another form too"),
+        "matmul" => products::quantized_output(function, links, chain),
         "add" => sums::residual(function, links, chain).or_else(|_| sums::add(function, links, chain)),
         "avg_pool" | "reduce_mean" => sums::mean(function, links, chain),
         _ => moves::moved(function, links, chain),
