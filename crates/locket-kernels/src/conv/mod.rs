@@ -13,6 +13,7 @@
 mod f32;
 mod few;
 mod places;
+mod row_u8;
 mod runs;
 mod tile_f32;
 mod tile_u8;

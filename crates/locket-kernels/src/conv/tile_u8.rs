@@ -157,7 +157,7 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
 
 /// The last one to three values of a run, zeros after them (their weights are zero too).
 #[inline(always)]
-fn tail4(values: &[u8]) -> u32 {
+pub(crate) fn tail4(values: &[u8]) -> u32 {
     values
         .iter()
         .rev()

@@ -5,6 +5,7 @@ use core::ops::Range;
 use bytemuck::cast_slice;
 
 use super::f32::check_columns;
+use super::row_u8::{RowTarget, RowU8};
 use super::tile_u8::{Requantize, ResidualTile, Target, TileU8, run_tile};
 use super::{FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, for_each_block, for_each_tile};
 use crate::aligned::Aligned;
@@ -302,6 +303,24 @@ impl ConvU8 {
         let panels = check_columns(&self.geometry, &self.panels, &columns);
         assert!(input.len() >= self.geometry.input_len(), "the input fits");
         let column = columns.start + self.geometry.output_offset;
+        if matches!(self.path, Path::Pointwise) && self.geometry.groups == 1 && !panels.is_empty() {
+            let target = match sink {
+                Sink::U8 {
+                    output, requantize, ..
+                } => RowTarget::U8 { output, requantize },
+                Sink::F32 { output, clamp } => RowTarget::F32 { output, clamp },
+            };
+            self.isa.dispatch(RowU8 {
+                input: &input[..self.geometry.depth()],
+                panels: &self.panels,
+                range: panels,
+                weights: cast_slice(self.weights.as_slice()),
+                bias: self.bias.as_slice(),
+                multiplier: self.multiplier.as_slice(),
+                target,
+            });
+            return;
+        }
         self.isa.dispatch_driver(Run {
             conv: self,
             input,

@@ -41,6 +41,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Four consecutive weights (i8) of one output channel per lane, ready for [`Simd::dot4`].
     type Weights4: Copy;
 
+    /// Asks for the memory `ahead` bytes after the start of a slice, which may be anywhere.
+    fn prefetch(self, _from: &[i8], _ahead: usize) {}
+
     /// Replaces each byte by the table's entry.
     fn map_bytes(self, table: &[u8; 256], bytes: &mut [u8]) {
         for byte in bytes {
