@@ -123,6 +123,9 @@ fn load<S: Simd, const VECTORS: usize>(simd: S, from: &[f32]) -> [S::F32; VECTOR
 /// Elements of K that a single pixel adds up before their sum joins the rest: of a long run of roundings this leaves two short ones.
 const SUM_BLOCK: usize = 64;
 
+/// Bytes ahead of the weights in use that a single pixel asks for: the hardware reads ahead only within a page of memory.
+const AHEAD: usize = 2048;
+
 /// The same for a single pixel, with four sums in turn so that one addition does not wait for the last.
 #[inline(always)]
 fn accumulate_one<S: Simd, const VECTORS: usize>(
@@ -159,7 +162,9 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
 fn step<S: Simd, const VECTORS: usize>(simd: S, acc: &mut [S::F32; VECTORS], value: f32, weights: &[f32]) {
     let value = simd.splat_f32(value);
     for v in 0..VECTORS {
-        acc[v] = simd.mul_add(value, simd.load_f32(&weights[v * S::LANES..]), acc[v]);
+        let weights = &weights[v * S::LANES..];
+        simd.prefetch(weights, AHEAD);
+        acc[v] = simd.mul_add(value, simd.load_f32(weights), acc[v]);
     }
 }
 

@@ -73,8 +73,8 @@ fn even_odd(all: __m256i) -> EvenOdd {
 
 impl Simd for Avx2 {
     #[inline(always)]
-    fn prefetch(self, from: &[i8], ahead: usize) {
-        let ahead = from.as_ptr().wrapping_add(ahead);
+    fn prefetch<T>(self, from: &[T], ahead: usize) {
+        let ahead = from.as_ptr().cast::<i8>().wrapping_add(ahead);
         // SAFETY: a prefetch is a hint that faults nowhere.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) };
     }

@@ -42,7 +42,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     type Weights4: Copy;
 
     /// Asks for the memory `ahead` bytes after the start of a slice, which may be anywhere.
-    fn prefetch(self, _from: &[i8], _ahead: usize) {}
+    fn prefetch<T>(self, _from: &[T], _ahead: usize) {}
 
     /// Replaces each byte by the table's entry.
     fn map_bytes(self, table: &[u8; 256], bytes: &mut [u8]) {
