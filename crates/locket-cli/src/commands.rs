@@ -13,6 +13,7 @@ mod convert;
 mod demo;
 mod devices;
 mod eval;
+mod hwbench;
 mod inspect;
 mod man;
 mod optimize;
@@ -52,6 +53,7 @@ commands! {
     Eval: eval,
     Profile: profile,
     Bench: bench,
+    Hwbench: hwbench,
     Compress: compress,
     Optimize: optimize,
     Demo: demo,

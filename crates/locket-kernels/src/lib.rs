@@ -37,7 +37,7 @@ pub use lookup::{lookup_u8, lookup_u8_in_place};
 pub use matmul::{MatmulF32, dot_f32};
 pub use matmul_u8::MatmulU8;
 pub use parts::{Keep, Parts, PartsError, TakeParts};
-pub use peak::{peak_f32, peak_u8};
+pub use peak::{peak_f32, peak_u8, read_bytes};
 pub use pool::{MeanU8, avg_f32, avg_u8, global_mean_f32, global_mean_u8, max_f32, max_u8};
 pub use quantize::{
     dequantize_i8, dequantize_u8, f16_to_f32, f32_to_f16, quantize_i8, quantize_u8, requantize_u8,

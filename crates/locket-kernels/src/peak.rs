@@ -1,4 +1,4 @@
-//! What the arithmetic units can do at most: products on registers alone, for a caller that holds a clock.
+//! What the machine can do at most, for a caller that holds a clock: products on registers alone, reads of memory alone.
 
 use core::hint::black_box;
 
@@ -16,6 +16,39 @@ pub fn peak_f32(isa: Isa, rounds: u64) -> u64 {
 /// Does u8 by i8 multiply-accumulates on registers and returns how many.
 pub fn peak_u8(isa: Isa, rounds: u64) -> u64 {
     isa.dispatch(PeakU8 { rounds })
+}
+
+/// Reads a buffer once, whole registers of it, and returns something that depends on what was read.
+pub fn read_bytes(isa: Isa, from: &[u8]) -> u8 {
+    isa.dispatch(Read { from })
+}
+
+struct Read<'a> {
+    from: &'a [u8],
+}
+
+impl Kernel for Read<'_> {
+    type Output = u8;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> u8 {
+        const LOADS: usize = 8;
+        let width = 4 * S::LANES;
+        let mut sums = [simd.splat_f32(0.0); LOADS];
+        for line in self.from.chunks_exact(LOADS * width) {
+            let values: &[f32] = bytemuck::try_cast_slice(line).unwrap_or(&[0.0; LOADS * 16]);
+            for load in 0..LOADS {
+                sums[load] = simd.max_f32(sums[load], simd.load_f32(&values[load * S::LANES..]));
+            }
+        }
+        let mut out = [0.0; 16];
+        let mut total = 0.0;
+        for sum in sums {
+            simd.store_f32(&mut out, sum);
+            total += out[0];
+        }
+        black_box(total) as u8
+    }
 }
 
 struct PeakF32 {

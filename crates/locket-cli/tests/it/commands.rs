@@ -205,6 +205,22 @@ fn devices_say_how_figures_are_known() {
 }
 
 #[test]
+fn hwbench_marks_one_choice_for_each_shape() {
+    let workplace = Workplace::new();
+    let json = workplace.json("hwbench model.mlpackage --runs 3");
+    let rows = json["rows"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["origin"] == "features/conv"), "{json}");
+    for row in rows {
+        let candidates = row["candidates"].as_array().unwrap();
+        let chosen = candidates.iter().filter(|candidate| candidate["chosen"] == true);
+        assert_eq!(chosen.count(), 1, "{row}");
+    }
+    assert!(json["roofline"]["u8_gmac_per_s"].as_f64().unwrap() > 0.0);
+    let text = workplace.output("hwbench model.mlpackage --runs 3");
+    assert!(text.contains("of the roofline"), "{text}");
+}
+
+#[test]
 fn compiled_models_run_to_the_same_outputs() {
     let workplace = Workplace::new();
     let json = workplace.json("compile model.mlpackage -o model.locket --target-isa scalar");

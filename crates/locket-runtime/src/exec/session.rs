@@ -111,6 +111,43 @@ impl Session {
         self.run(inputs, outputs, None, Some(observer))
     }
 
+    /// Runs the steps before `index`, then step `index` alone `times` times, and gives the nanoseconds of each. A step that computes in
+    /// place then works on its own results.
+    ///
+    /// # Errors
+    ///
+    /// If the inputs do not fit the interface.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such step.
+    pub fn repeat_step(
+        &mut self,
+        inputs: &[TensorRef<'_>],
+        index: usize,
+        times: usize,
+    ) -> Result<Vec<u64>, RunError> {
+        let given = inputs.iter().map(|tensor| (tensor.dtype, tensor.shape));
+        check("input", &self.plan.inputs, given)?;
+        let arena = self.arena.as_mut_slice();
+        for (port, tensor) in self.plan.inputs.iter().zip(inputs) {
+            if let Place::Arena(range) = &port.place {
+                into_layout(port, tensor.bytes, &mut arena[range.clone()]);
+            }
+        }
+        for step in &self.plan.steps[..index] {
+            run_step(step, arena, self.scratch.as_mut_slice(), &mut self.pool);
+        }
+        let step = &self.plan.steps[index];
+        let mut nanoseconds = Vec::with_capacity(times);
+        for _ in 0..times {
+            let start = Instant::now();
+            run_step(step, arena, self.scratch.as_mut_slice(), &mut self.pool);
+            nanoseconds.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+        Ok(nanoseconds)
+    }
+
     fn run(
         &mut self,
         inputs: &[TensorRef<'_>],
