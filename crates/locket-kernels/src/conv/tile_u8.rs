@@ -80,6 +80,12 @@ impl Requantize {
         simd.add_i32(simd.round(value), simd.splat_i32(self.zero_point))
     }
 
+    /// The bounds as they are stored.
+    #[inline(always)]
+    fn bounds(self) -> [u8; 2] {
+        [self.low, self.high].map(|bound| (bound as i32 + self.zero_point) as u8)
+    }
+
     /// The same for one value; NaN counts as zero, as it does in a cast.
     #[inline(always)]
     pub(crate) fn apply_lane(self, value: f32) -> u8 {
@@ -257,8 +263,7 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
     }
 }
 
-/// Requantises and writes: a narrow tile, or one of a single pixel, at once if that is all there is to do, any other through
-/// [`finish`].
+/// Requantises and writes: four registers at once if that is all there is to do and every lane counts, else through [`finish`].
 #[inline(always)]
 fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
@@ -271,16 +276,34 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
         requantize,
         residual: None,
     } = &mut tile.target
-        && (VECTORS == 1 || ROWS == 1)
         && tile.columns == VECTORS * S::LANES
     {
+        let mut multiplier = [simd.splat_f32(0.0); VECTORS];
         for v in 0..VECTORS {
-            let multiplier = simd.load_f32(&tile.multiplier[v * S::LANES..]);
-            for row in 0..ROWS {
-                let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier);
-                let output = &mut output[row * stride + v * S::LANES..];
-                simd.store_u8(output, requantize.apply(simd, value));
+            multiplier[v] = simd.load_f32(&tile.multiplier[v * S::LANES..]);
+        }
+        let count = ROWS * VECTORS;
+        for group in 0..count / 4 {
+            let mut values = [simd.splat_i32(0); 4];
+            let mut places = [0; 4];
+            for part in 0..4 {
+                let (row, v) = ((4 * group + part) / VECTORS, (4 * group + part) % VECTORS);
+                let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier[v]);
+                values[part] = simd.round_far(value);
+                places[part] = row * stride + v * S::LANES;
             }
+            let codes = simd.narrow4(values, requantize.zero_point as i16, requantize.bounds());
+            if VECTORS == 2 {
+                simd.store_quarters::<true>(output, places, codes);
+            } else {
+                simd.store_quarters::<false>(output, places, codes);
+            }
+        }
+        for index in count / 4 * 4..count {
+            let (row, v) = (index / VECTORS, index % VECTORS);
+            let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier[v]);
+            let output = &mut output[row * stride + v * S::LANES..];
+            simd.store_u8(output, requantize.apply(simd, value));
         }
         return;
     }

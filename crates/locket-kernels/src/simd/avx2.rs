@@ -6,16 +6,18 @@
 
 use core::arch::x86_64::{
     __m256, __m256i, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128,
-    _mm_packus_epi16, _mm_packus_epi32, _mm_prefetch, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi32,
-    _mm256_add_ps, _mm256_and_si256, _mm256_blendv_ps, _mm256_broadcastsi128_si256, _mm256_castsi256_ps,
-    _mm256_castsi256_si128, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtph_ps,
-    _mm256_cvtps_epi32, _mm256_cvtps_ph, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_i32gather_ps,
-    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_epu8, _mm256_max_ps, _mm256_min_epu8,
-    _mm256_min_epu32, _mm256_min_ps, _mm256_mul_ps, _mm256_packs_epi32, _mm256_packus_epi16,
+    _mm_packus_epi16, _mm_packus_epi32, _mm_prefetch, _mm_storel_epi64, _mm_storeu_si128, _mm_unpackhi_epi64,
+    _mm256_add_epi32, _mm256_add_ps, _mm256_adds_epi16, _mm256_and_si256, _mm256_blendv_ps,
+    _mm256_broadcastsi128_si256, _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtepi8_epi32,
+    _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtph_ps, _mm256_cvtps_epi32, _mm256_cvtps_ph,
+    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_i32gather_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_epu8, _mm256_max_ps, _mm256_min_epu8, _mm256_min_epu32, _mm256_min_ps,
+    _mm256_mul_ps, _mm256_packs_epi32, _mm256_packus_epi16, _mm256_permutevar8x32_epi32,
     _mm256_permutevar8x32_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16,
-    _mm256_srlv_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_unpackhi_epi8,
-    _mm256_unpackhi_epi16, _mm256_unpacklo_epi8, _mm256_unpacklo_epi16, _mm256_xor_si256,
+    _mm256_setr_epi32, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16,
+    _mm256_srli_epi16, _mm256_srlv_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32,
+    _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpacklo_epi8, _mm256_unpacklo_epi16,
+    _mm256_xor_si256,
 };
 
 use super::{Simd, pairs_of_codes, shifts_of_codes};
@@ -372,6 +374,50 @@ impl Simd for Avx2 {
             self,
             _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d))
         )
+    }
+
+    #[inline(always)]
+    fn round_far(self, value: Self::F32) -> Self::I32 {
+        // What is too small converts to the smallest integer, but so would what is too large.
+        self.round(self.min_f32(self.splat_f32(1_073_741_824.0), value))
+    }
+
+    #[inline(always)]
+    fn narrow4(self, [a, b, c, d]: [Self::I32; 4], zero_point: i16, [low, high]: [u8; 2]) -> Self::Bytes {
+        proven!(self, {
+            let zero_point = _mm256_set1_epi16(zero_point);
+            let ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+            let cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+            let bytes = _mm256_packus_epi16(ab, cd);
+            let bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8(low.cast_signed()));
+            let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(high.cast_signed()));
+            _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+        })
+    }
+
+    #[inline(always)]
+    fn store_quarters<const PAIRS: bool>(self, to: &mut [u8], places: [usize; 4], value: Self::Bytes) {
+        for place in places {
+            assert!(to.len() >= LANES && place <= to.len() - LANES);
+        }
+        let base = to.as_mut_ptr();
+        let at = |quarter: usize| base.wrapping_add(places[quarter]);
+        proven!(self, {
+            let (low, high) = (
+                _mm256_castsi256_si128(value),
+                _mm256_extracti128_si256::<1>(value),
+            );
+            if PAIRS {
+                assert!(places[1] == places[0] + LANES && places[3] == places[2] + LANES);
+                _mm_storeu_si128(at(0).cast(), low);
+                _mm_storeu_si128(at(2).cast(), high);
+            } else {
+                _mm_storel_epi64(at(0).cast(), low);
+                _mm_storel_epi64(at(1).cast(), _mm_unpackhi_epi64(low, low));
+                _mm_storel_epi64(at(2).cast(), high);
+                _mm_storel_epi64(at(3).cast(), _mm_unpackhi_epi64(high, high));
+            }
+        });
     }
 
     #[inline(always)]

@@ -7,14 +7,16 @@
 use core::arch::x86_64::{
     __m512, __m512i, __mmask16, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadu_si128,
     _mm_mask_storeu_epi8, _mm_maskz_loadu_epi8, _mm_prefetch, _mm_storeu_si128, _mm256_loadu_si256,
-    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_broadcast_i32x4,
-    _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps,
-    _mm512_cvtps_epi32, _mm512_cvtps_ph, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
-    _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_blend_epi8, _mm512_mask_blend_ps,
-    _mm512_mask_storeu_epi8, _mm512_mask_storeu_ps, _mm512_maskz_expand_ps, _mm512_maskz_loadu_epi8,
-    _mm512_maskz_loadu_ps, _mm512_max_epu8, _mm512_max_ps, _mm512_min_epu8, _mm512_min_epu32, _mm512_min_ps,
-    _mm512_movepi8_mask, _mm512_mul_ps, _mm512_packs_epi32, _mm512_packus_epi16, _mm512_permutex2var_epi8,
-    _mm512_permutex2var_ps, _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_adds_epi16, _mm512_and_si512,
+    _mm512_broadcast_i32x4, _mm512_castsi512_si128, _mm512_castsi512_si256, _mm512_cvtepi8_epi32,
+    _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps, _mm512_cvtps_epi32,
+    _mm512_cvtps_ph, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32,
+    _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mask_blend_epi8, _mm512_mask_blend_ps, _mm512_mask_storeu_epi8, _mm512_mask_storeu_ps,
+    _mm512_maskz_expand_ps, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps, _mm512_max_epu8, _mm512_max_ps,
+    _mm512_min_epu8, _mm512_min_epu32, _mm512_min_ps, _mm512_movepi8_mask, _mm512_mul_ps, _mm512_packs_epi32,
+    _mm512_packus_epi16, _mm512_permutex2var_epi8, _mm512_permutex2var_ps, _mm512_permutexvar_epi32,
+    _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps,
     _mm512_shuffle_epi8, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32,
     _mm512_test_epi32_mask, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
     _mm512_unpacklo_epi16, _mm512_xor_si512,
@@ -42,6 +44,9 @@ impl Avx512 {
 }
 
 const LANES: usize = 16;
+
+/// Where the four bytes of each lane are that narrowing by 128-bit pieces leaves interleaved.
+static QUARTERS: [u32; LANES] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
 
 /// Evaluates intrinsics in a method of the token.
 macro_rules! proven {
@@ -387,6 +392,49 @@ impl Simd for Avx512 {
             self,
             _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d))
         )
+    }
+
+    #[inline(always)]
+    fn round_far(self, value: Self::F32) -> Self::I32 {
+        // What is too small converts to the smallest integer, but so would what is too large.
+        self.round(self.min_f32(self.splat_f32(1_073_741_824.0), value))
+    }
+
+    #[inline(always)]
+    fn narrow4(self, [a, b, c, d]: [Self::I32; 4], zero_point: i16, [low, high]: [u8; 2]) -> Self::Bytes {
+        proven!(self, {
+            let zero_point = _mm512_set1_epi16(zero_point);
+            let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
+            let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
+            let bytes = _mm512_packus_epi16(ab, cd);
+            let bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8(low.cast_signed()));
+            let bytes = _mm512_min_epu8(bytes, _mm512_set1_epi8(high.cast_signed()));
+            let order = _mm512_loadu_si512(QUARTERS.as_ptr().cast());
+            _mm512_permutexvar_epi32(order, bytes)
+        })
+    }
+
+    #[inline(always)]
+    fn store_quarters<const PAIRS: bool>(self, to: &mut [u8], places: [usize; 4], value: Self::Bytes) {
+        for place in places {
+            assert!(to.len() >= LANES && place <= to.len() - LANES);
+        }
+        let base = to.as_mut_ptr();
+        let at = |quarter: usize| base.wrapping_add(places[quarter]);
+        if PAIRS {
+            assert!(places[1] == places[0] + LANES && places[3] == places[2] + LANES);
+            proven!(self, {
+                _mm256_storeu_si256(at(0).cast(), _mm512_castsi512_si256(value));
+                _mm256_storeu_si256(at(2).cast(), _mm512_extracti64x4_epi64::<1>(value));
+            });
+            return;
+        }
+        proven!(self, {
+            _mm_storeu_si128(at(0).cast(), _mm512_castsi512_si128(value));
+            _mm_storeu_si128(at(1).cast(), _mm512_extracti32x4_epi32::<1>(value));
+            _mm_storeu_si128(at(2).cast(), _mm512_extracti32x4_epi32::<2>(value));
+            _mm_storeu_si128(at(3).cast(), _mm512_extracti32x4_epi32::<3>(value));
+        });
     }
 
     #[inline(always)]

@@ -101,6 +101,13 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Rounds to the nearest integer, ties to even. The caller keeps `value` within ±2³⁰.
     fn round(self, value: Self::F32) -> Self::I32;
 
+    /// Rounds to the nearest integer, ties to even; what is beyond ±2²² becomes something beyond or at it.
+    #[inline(always)]
+    fn round_far(self, value: Self::F32) -> Self::I32 {
+        const FAR: f32 = 4_194_304.0;
+        self.round(self.min_f32(self.splat_f32(FAR), self.max_f32(self.splat_f32(-FAR), value)))
+    }
+
     /// `a ^ b`.
     fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// Loads `LANES` i8 elements, one to a lane. Panics if there are fewer.
@@ -139,6 +146,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn interleave4(self, rows: [Self::Bytes; 4]) -> [Self::Pixels4; 4];
     /// Narrows to bytes, saturating at 0 and 255, in the order that undoes [`Simd::interleave4`].
     fn pack4(self, values: [Self::I32; 4]) -> Self::Bytes;
+
+    /// Narrows to bytes, register after register: adds the zero point, saturating at 0 and 255, then bounds.
+    fn narrow4(self, values: [Self::I32; 4], zero_point: i16, clamp: [u8; 2]) -> Self::Bytes;
+    /// Stores each quarter of `value`, `LANES` bytes, at its place; `PAIRS` says that the first two are neighbours, and the last two.
+    /// Panics if one does not fit.
+    fn store_quarters<const PAIRS: bool>(self, to: &mut [u8], places: [usize; 4], value: Self::Bytes);
 
     /// Puts four activations (the first in the lowest byte) into every lane.
     fn pixels4(self, four: u32) -> Self::Pixels4;

@@ -252,6 +252,21 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn narrow4(self, values: [Self::I32; 4], zero_point: i16, [low, high]: [u8; 2]) -> Self::Bytes {
+        from_fn(|byte| {
+            let code = values[byte / LANES][byte % LANES].saturating_add(i32::from(zero_point));
+            code.clamp(i32::from(low), i32::from(high)) as u8
+        })
+    }
+
+    #[inline(always)]
+    fn store_quarters<const PAIRS: bool>(self, to: &mut [u8], places: [usize; 4], value: Self::Bytes) {
+        for (place, quarter) in places.into_iter().zip(value.chunks_exact(LANES)) {
+            to[place..][..LANES].copy_from_slice(quarter);
+        }
+    }
+
+    #[inline(always)]
     fn pixels4(self, four: u32) -> Self::Pixels4 {
         [four.to_le_bytes(); LANES]
     }
