@@ -56,6 +56,7 @@ struct Row {
     multiply_adds: u64,
     bytes: u64,
     bound_by: &'static str,
+    bound_nanoseconds: f64,
     candidates: Vec<Candidate>,
 }
 
@@ -106,12 +107,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         isa: context.isa.name(),
         processor: facts::processor(),
         nanoseconds: rows.iter().map(total).sum(),
-        bound_nanoseconds: chosen
-            .session
-            .plan()
-            .steps
+        bound_nanoseconds: rows
             .iter()
-            .map(|step| bound(step.cost.macs, step.cost.bytes, step.step.kernel(), &roofline).nanoseconds)
+            .map(|row| row.bound_nanoseconds * row.count as f64)
             .sum(),
         roofline,
         rows: sorted(rows, &total),
@@ -122,10 +120,6 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         context.print(&text(&outcome, options, context))?;
     }
     Ok(0)
-}
-
-fn bound(multiply_adds: u64, bytes: u64, kernel: &str, roofline: &Roofline) -> roofline::Bound {
-    roofline.bound(multiply_adds, bytes, kernel.starts_with("u8"))
 }
 
 fn sorted(mut rows: Vec<Row>, total: &dyn Fn(&Row) -> u64) -> Vec<Row> {
@@ -212,6 +206,7 @@ fn rows(chosen: &Times, whole: &Times, lean: &Times, roofline: &Roofline) -> Res
             multiply_adds: step.cost.macs,
             bytes: step.cost.bytes,
             bound_by: limit.by,
+            bound_nanoseconds: limit.nanoseconds,
             candidates,
         };
         rows.push((shape, row));

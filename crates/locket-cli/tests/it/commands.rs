@@ -209,7 +209,7 @@ fn hwbench_marks_one_choice_for_each_shape() {
     let workplace = Workplace::new();
     let json = workplace.json("hwbench model.mlpackage --runs 3");
     let rows = json["rows"].as_array().unwrap();
-    assert!(rows.iter().any(|row| row["origin"] == "features/conv"), "{json}");
+    assert!(rows.iter().any(|row| row["operator"] == "locket.conv"), "{json}");
     for row in rows {
         let candidates = row["candidates"].as_array().unwrap();
         let chosen = candidates.iter().filter(|candidate| candidate["chosen"] == true);
