@@ -40,7 +40,7 @@ fn times(isa: Isa, geometry: &ConvGeometry) -> [f64; 2] {
     let weights: Vec<f32> = (0..geometry.out_channels * depth)
         .map(|index| (index % 13) as f32 * 0.01 - 0.06)
         .collect();
-    let dense = WeightsF32::dense(geometry.out_channels, depth, &weights);
+    let dense = WeightsF32::dense(geometry.out_channels, depth, &weights).channels_first(9);
     let unclamped = [f32::NEG_INFINITY, f32::INFINITY];
     let plain = ConvF32::new(isa, geometry.clone(), &dense, None, unclamped);
     let winograd = WinogradF32::new(isa, geometry.clone(), &weights, None, unclamped);

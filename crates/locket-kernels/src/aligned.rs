@@ -2,20 +2,39 @@
 
 use core::marker::PhantomData;
 
-use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use bytes::Bytes;
 
 const LINE_BYTES: usize = 64;
 
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; LINE_BYTES]);
+/// Memory with room to start on a line. Asked for as zeros at the alignment that the system's allocator gives anyway: large
+/// buffers come as pages that the system has zeroed.
+struct Lines {
+    words: Vec<u128>,
+    start: usize,
+    len: usize,
+}
 
-struct Lines(Vec<Line>);
+impl Lines {
+    fn zeroed(len: usize) -> Self {
+        let slack = LINE_BYTES - size_of::<u128>();
+        let words = vec![0_u128; (len + slack).div_ceil(size_of::<u128>())];
+        let address = words.as_ptr().addr();
+        Self {
+            start: address.next_multiple_of(LINE_BYTES) - address,
+            words,
+            len,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut cast_slice_mut(&mut self.words)[self.start..][..self.len]
+    }
+}
 
 impl AsRef<[u8]> for Lines {
     fn as_ref(&self) -> &[u8] {
-        cast_slice(&self.0)
+        &cast_slice(&self.words)[self.start..][..self.len]
     }
 }
 
@@ -30,11 +49,10 @@ pub(crate) struct Aligned<T> {
 impl<T: Pod> Aligned<T> {
     /// Makes `len` values: `fill` is given zeros.
     pub(crate) fn build(len: usize, fill: impl FnOnce(&mut [T])) -> Self {
-        let bytes = len * size_of::<T>();
-        let mut lines = vec![Line::zeroed(); bytes.div_ceil(LINE_BYTES)];
-        fill(&mut cast_slice_mut(&mut lines)[..len]);
+        let mut lines = Lines::zeroed(len * size_of::<T>());
+        fill(cast_slice_mut(lines.as_mut_slice()));
         Self {
-            bytes: Bytes::from_owner(Lines(lines)).slice(..bytes),
+            bytes: Bytes::from_owner(lines),
             element: PhantomData,
         }
     }

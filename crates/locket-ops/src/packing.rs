@@ -1,28 +1,31 @@
-//! Weights on their way into a float kernel: rows by output channel, taps before channels, still compressed.
+//! Weights on their way into a float kernel: rows by output channel as they are stored, still compressed.
+
+use std::borrow::Cow;
 
 use half::f16;
 use locket_kernels::{Blocks, WeightsF32};
-use locket_tensor::{DType, Tensor};
+use locket_tensor::{DType, Element, Tensor};
 
 use crate::{Node, Weight, constant};
 
-/// A weight `[N, C, taps...]`, reordered to `[N][taps][C]`, in the form in which a kernel keeps it.
-pub(crate) struct Packing {
+/// A weight `[N, C, taps...]` in the form in which a kernel keeps it.
+pub(crate) struct Packing<'a> {
     n: usize,
     k: usize,
-    form: Form,
+    taps: usize,
+    form: Form<'a>,
 }
 
-enum Form {
-    Dense(Vec<f32>),
-    F16(Vec<f16>),
+enum Form<'a> {
+    Dense(Cow<'a, [f32]>),
+    F16(Cow<'a, [f16]>),
     Int8 {
-        codes: Vec<i8>,
+        codes: Cow<'a, [i8]>,
         scale: Vec<f32>,
         zero_point: Option<Vec<i8>>,
     },
     Int4 {
-        packed: Vec<u8>,
+        packed: Cow<'a, [u8]>,
         signed: bool,
         blocks: Blocks,
         scale: Vec<f32>,
@@ -37,37 +40,34 @@ enum Form {
     Sparse(Vec<f32>),
 }
 
-/// The order `[N][taps][C]` of elements stored as `[N][C][taps]`.
-fn reorder<T: Copy>(values: &[T], channels: usize, taps: usize) -> Vec<T> {
-    if taps == 1 {
-        return values.to_vec();
+/// The floats of a tensor, where they are if they are floats.
+fn floats(tensor: &Tensor) -> Option<Cow<'_, [f32]>> {
+    if tensor.dtype() == f32::DTYPE {
+        return Some(Cow::Borrowed(tensor.as_slice()));
     }
-    let rows = values.chunks_exact((channels * taps).max(1));
-    rows.flat_map(|row| {
-        (0..taps).flat_map(move |tap| (0..channels).map(move |channel| row[channel * taps + tap]))
-    })
-    .collect()
+    tensor.to_f32().map(Cow::Owned)
 }
 
-impl Packing {
+impl<'a> Packing<'a> {
     /// Reads a weight of shape `[N, C, taps...]`; `None` if it is not a tensor of numbers. Compressed forms that no
     /// kernel keeps (a scale along the taps, a table for each pixel) are expanded.
-    pub(crate) fn of(weight: &Weight<'_>, shape: &[usize]) -> Option<Self> {
+    pub(crate) fn of(weight: &Weight<'a>, shape: &[usize]) -> Option<Self> {
         let (n, channels) = (*shape.first()?, *shape.get(1)?);
         let taps = shape[2..].iter().product();
         let form = match weight {
             Weight::Dense(tensor) if tensor.dtype() == DType::Float16 => {
-                Form::F16(reorder(tensor.as_slice::<f16>(), channels, taps))
+                Form::F16(Cow::Borrowed(tensor.as_slice()))
             }
-            Weight::Dense(tensor) => Form::Dense(reorder(&tensor.to_f32()?, channels, taps)),
+            Weight::Dense(tensor) => Form::Dense(floats(tensor)?),
             Weight::Compressed(node) => match compressed(node, shape, channels, taps) {
                 Some(form) => form,
-                None => Form::Dense(reorder(&weight.expand()?.to_f32()?, channels, taps)),
+                None => Form::Dense(Cow::Owned(weight.expand()?.to_f32()?)),
             },
         };
         Some(Self {
             n,
             k: channels * taps,
+            taps,
             form,
         })
     }
@@ -75,7 +75,7 @@ impl Packing {
     /// The weights as a kernel's constructor takes them.
     pub(crate) fn weights(&self) -> WeightsF32<'_> {
         let (n, k) = (self.n, self.k);
-        match &self.form {
+        let weights = match &self.form {
             Form::Dense(values) => WeightsF32::dense(n, k, values),
             Form::F16(values) => WeightsF32::f16(n, k, values),
             Form::Int8 {
@@ -97,10 +97,11 @@ impl Packing {
                 groups,
             } => WeightsF32::lut(n, k, *bits, indices, tables, *groups),
             Form::Sparse(values) => WeightsF32::sparse(n, k, values),
-        }
+        };
+        weights.channels_first(self.taps)
     }
 
-    /// The dense values, `[N][taps][C]`, if they are stored so.
+    /// The dense values, `[N][C][taps]`, if they are stored so.
     pub(crate) fn dense(&self) -> Option<&[f32]> {
         match &self.form {
             Form::Dense(values) => Some(values),
@@ -109,29 +110,28 @@ impl Packing {
     }
 }
 
-fn compressed(node: &Node<'_>, shape: &[usize], channels: usize, taps: usize) -> Option<Form> {
+fn compressed<'a>(node: &Node<'a>, shape: &[usize], channels: usize, taps: usize) -> Option<Form<'a>> {
     let n = shape[0];
     match &*node.operation.kind {
-        "constexpr_affine_dequantize" => affine(node, n, channels, taps),
-        "constexpr_blockwise_shift_scale" => blockwise(node, n, channels, taps),
-        "constexpr_lut_to_dense" => lut(node, n, channels, taps),
+        "constexpr_affine_dequantize" => affine(node, n),
+        "constexpr_blockwise_shift_scale" => blockwise(node, n, channels),
+        "constexpr_lut_to_dense" => lut(node, n * channels * taps, n),
         "constexpr_sparse_to_dense" => {
             let dense = Weight::Compressed(*node).expand()?;
-            Some(Form::Sparse(reorder(&dense.to_f32()?, channels, taps)))
+            dense.to_f32().map(Form::Sparse)
         }
         "constexpr_cast" => {
             let source = node.tensor("source_val")?;
-            (source.dtype() == DType::Float16)
-                .then(|| Form::F16(reorder(source.as_slice::<f16>(), channels, taps)))
+            (source.dtype() == DType::Float16).then(|| Form::F16(Cow::Borrowed(source.as_slice())))
         }
         _ => None,
     }
 }
 
 /// 8-bit codes as `i8`, and what to subtract from a `u8` code to get there.
-fn signed_codes(tensor: &Tensor) -> Option<(Vec<i8>, i64)> {
+fn signed_codes(tensor: &Tensor) -> Option<(Cow<'_, [i8]>, i64)> {
     match tensor.dtype() {
-        DType::Int8 => Some((tensor.as_slice::<i8>().to_vec(), 0)),
+        DType::Int8 => Some((Cow::Borrowed(tensor.as_slice()), 0)),
         DType::UInt8 => Some((
             tensor
                 .as_slice::<u8>()
@@ -164,7 +164,7 @@ fn zero_points(tensor: Option<&Tensor>, shift: i64, count: usize) -> Option<Opti
     }))
 }
 
-fn affine(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<Form> {
+fn affine<'a>(node: &Node<'a>, n: usize) -> Option<Form<'a>> {
     let (codes, shift) = signed_codes(node.tensor("quantized_data")?)?;
     let scale = node.tensor("scale")?.to_f32()?;
     let per_row = scale.len() == n && node.axis("axis", 0, taps_rank(node)?).ok()? == 0;
@@ -181,8 +181,8 @@ fn affine(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<For
     zero_point
         .as_ref()
         .is_none_or(|points| points.len() == scale.len())
-        .then(|| Form::Int8 {
-            codes: reorder(&codes, channels, taps),
+        .then_some(Form::Int8 {
+            codes,
             scale,
             zero_point,
         })
@@ -192,7 +192,7 @@ fn taps_rank(node: &Node<'_>) -> Option<usize> {
     node.output_ty(0).ok().map(|(_, shape)| shape.len())
 }
 
-fn blockwise(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<Form> {
+fn blockwise<'a>(node: &Node<'a>, n: usize, channels: usize) -> Option<Form<'a>> {
     let data = node.tensor("data")?;
     let scale_tensor = node.tensor("scale")?;
     let scale = scale_tensor.to_f32()?;
@@ -217,7 +217,6 @@ fn blockwise(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<
             let (codes, shift) = signed_codes(data)?;
             let zero_point = zero_points(offset, shift, n)?;
             let zero_point = zero_point.filter(|points| points.iter().any(|&point| point != 0));
-            let codes = reorder(&codes, channels, taps);
             zero_point
                 .as_ref()
                 .is_none_or(|points| points.len() == n)
@@ -229,18 +228,16 @@ fn blockwise(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<
         }
         DType::Int4 | DType::UInt4 => {
             let zero_point = zero_points(offset, 0, n * blocks)?;
-            let codes = reorder(&data.codes(), channels, taps);
             let blocks = Blocks {
                 channels,
                 size: channels / blocks,
             };
-            let packed = locket_tensor::packed::pack(&codes, 4);
             let signed = data.dtype() == DType::Int4;
             let fits = zero_point
                 .as_ref()
                 .is_none_or(|points| points.len() == scale.len());
             fits.then_some(Form::Int4 {
-                packed,
+                packed: Cow::Borrowed(data.bytes()),
                 signed,
                 blocks,
                 scale,
@@ -251,19 +248,18 @@ fn blockwise(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<
     }
 }
 
-fn lut(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<Form> {
+fn lut<'a>(node: &Node<'a>, elems: usize, n: usize) -> Option<Form<'a>> {
     let table = constant::fold(node.function, node.operation.input("lut")?)?;
     let tables = table.to_f32()?;
-    let elems = n * channels * taps;
     let indices = node.tensor("indices")?;
     if let Some(shape) = node.tensor("shape") {
         // The form of iOS 16: one table, indices packed into bytes.
         let bits = table.elems().checked_ilog2()? as usize;
         let codes = locket_tensor::packed::unpack(indices.bytes(), bits, elems);
         let fits = shape.elems() > 0 && table.elems() == 1 << bits;
-        return fits.then(|| Form::Lut {
+        return fits.then_some(Form::Lut {
             bits,
-            indices: reorder(&codes, channels, taps),
+            indices: codes,
             tables,
             groups: 1,
         });
@@ -280,7 +276,7 @@ fn lut(node: &Node<'_>, n: usize, channels: usize, taps: usize) -> Option<Form> 
         && n.is_multiple_of(rows);
     plain.then(|| Form::Lut {
         bits,
-        indices: reorder(&indices.codes(), channels, taps),
+        indices: indices.codes(),
         tables,
         groups: rows,
     })

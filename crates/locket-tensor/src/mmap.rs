@@ -6,30 +6,26 @@
 
 use std::{fs::File, io, path::Path};
 
+use bytes::Bytes;
 use memmap2::Mmap;
 
-/// A read-only mapping of a whole file.
-#[derive(Debug)]
-pub struct MappedFile {
-    map: Mmap,
+/// Maps the whole file at `path`, which stays mapped as long as a part of the bytes is held.
+///
+/// # Errors
+///
+/// The operating system's error if the file cannot be opened or mapped.
+pub fn map(path: &Path) -> io::Result<Bytes> {
+    map_file(&File::open(path)?)
 }
 
-impl MappedFile {
-    /// Maps the file at `path`.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's error if the file cannot be opened or mapped.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        // SAFETY: the mapping is private and read-only. That the file is not truncated meanwhile is the stated
-        // contract of this module; a violation ends in SIGBUS, not in memory corruption of ours.
-        let map = unsafe { Mmap::map(&file)? };
-        Ok(Self { map })
-    }
-
-    /// The file's bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.map
-    }
+/// Maps the whole of an open file.
+///
+/// # Errors
+///
+/// The operating system's error if the file cannot be mapped.
+pub fn map_file(file: &File) -> io::Result<Bytes> {
+    // SAFETY: the mapping is private and read-only. That the file is not truncated meanwhile is the stated
+    // contract of this module; a violation ends in SIGBUS, not in memory corruption of ours.
+    let map = unsafe { Mmap::map(file)? };
+    Ok(Bytes::from_owner(map))
 }

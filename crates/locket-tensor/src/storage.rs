@@ -2,26 +2,34 @@
 
 use std::{fmt, sync::Arc};
 
-use bytemuck::{Pod, Zeroable};
+use bytes::Bytes;
 
-use crate::mmap::MappedFile;
+/// Where buffers start: a cache line, and the widest vector register.
+const ALIGNMENT: usize = 64;
 
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Block([u8; 64]);
-
-/// A buffer of bytes that starts 64-byte aligned: a cache line, and the widest vector register.
-#[derive(Clone, Default)]
+/// A buffer of bytes that starts 64-byte aligned.
+///
+/// Memory is asked for as zeros at the alignment that the system's allocator gives anyway, and the start moved up: large
+/// buffers then come as pages that the system has zeroed, and are touched when they are written.
+#[derive(Default)]
 pub struct AlignedBytes {
-    blocks: Vec<Block>,
+    words: Vec<u128>,
+    start: usize,
     len: usize,
 }
 
 impl AlignedBytes {
     /// `len` bytes, all zero.
     pub fn zeroed(len: usize) -> Self {
+        if len == 0 {
+            return Self::default();
+        }
+        let slack = ALIGNMENT - size_of::<u128>();
+        let words = vec![0_u128; (len + slack).div_ceil(size_of::<u128>())];
+        let address = words.as_ptr().addr();
         Self {
-            blocks: vec![Block::zeroed(); len.div_ceil(64)],
+            start: address.next_multiple_of(ALIGNMENT) - address,
+            words,
             len,
         }
     }
@@ -35,12 +43,12 @@ impl AlignedBytes {
 
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.blocks)[..self.len]
+        &bytemuck::cast_slice(&self.words)[self.start..][..self.len]
     }
 
     /// The bytes, to write.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.blocks)[..self.len]
+        &mut bytemuck::cast_slice_mut(&mut self.words)[self.start..][..self.len]
     }
 
     /// How many bytes there are.
@@ -51,6 +59,12 @@ impl AlignedBytes {
     /// True if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+}
+
+impl Clone for AlignedBytes {
+    fn clone(&self) -> Self {
+        Self::copy_of(self.as_slice())
     }
 }
 
@@ -65,8 +79,8 @@ impl fmt::Debug for AlignedBytes {
 pub enum Storage {
     /// On the heap.
     Owned(Arc<AlignedBytes>),
-    /// In a file that is mapped into memory.
-    Mapped(Arc<MappedFile>),
+    /// In the bytes of a file, most often one that is mapped into memory.
+    File(Bytes),
     /// Nowhere: zeros that stand for values which nobody is going to read. As many as a system gives by the page take no
     /// memory until somebody does.
     Placeholder(Arc<Vec<u8>>),
@@ -77,7 +91,7 @@ impl Storage {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes.as_slice(),
-            Self::Mapped(file) => file.bytes(),
+            Self::File(bytes) => bytes,
             Self::Placeholder(zeros) => zeros,
         }
     }

@@ -38,7 +38,7 @@ impl QuantizedConstant {
 
 enum Content {
     Constant(Tensor),
-    Quantized(QuantizedConstant),
+    Quantized(Box<QuantizedConstant>),
     Computed,
 }
 
@@ -199,7 +199,7 @@ impl<'a> Builder<'a> {
         let ty = Some((constant.scale.dtype(), Shape::from_slice(constant.data.shape())));
         self.add_slot(Slot {
             name: name.to_owned(),
-            content: Content::Quantized(constant),
+            content: Content::Quantized(Box::new(constant)),
             value: None,
             ty,
         })

@@ -20,9 +20,9 @@ mod tests;
 
 use std::path::Path;
 
+use bytes::Bytes;
 use locket_tensor::Tensor;
 use prost::Message;
-use prost::bytes::Bytes;
 
 pub use crate::import::{Import, ReadOptions};
 use crate::limits::Limits;
@@ -34,12 +34,12 @@ use crate::{Format, FormatError};
 ///
 /// If the file cannot be read, is broken, or is over a limit. An operator that cannot be lowered is no error.
 pub fn read(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
-    let bytes = crate::file::read_file(path, Format::Onnx, limits)?;
+    let bytes = crate::file::file_bytes(path, Format::Onnx, limits)?;
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    read_message(bytes.into(), Some(folder), options, limits)
+    read_message(bytes, Some(folder), options, limits)
 }
 
 /// Reads the model in `bytes`; external data is refused.

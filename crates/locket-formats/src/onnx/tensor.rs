@@ -6,8 +6,9 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 
+use bytes::Bytes;
 use half::{bf16, f16};
-use locket_tensor::{DType, Element, Tensor};
+use locket_tensor::{DType, Element, Storage, Tensor, TensorError};
 
 use super::proto::TensorProto;
 use crate::limits::Limits;
@@ -110,7 +111,7 @@ pub(super) fn read(proto: &TensorProto, place: &str, source: &Source<'_>) -> Res
                 raw.len(),
             ));
         }
-        Tensor::from_bytes(dtype, &shape, raw)
+        shared(dtype, &shape, raw)
     } else {
         typed(proto, dtype, &shape, elems, place)?
     };
@@ -119,6 +120,15 @@ pub(super) fn read(proto: &TensorProto, place: &str, source: &Source<'_>) -> Res
         return Err(invalid(place, "truth values 0 and 1".to_owned(), "another byte"));
     }
     Ok(Constant::Tensor(tensor))
+}
+
+/// A tensor of bytes of the file: in place where they are aligned, which a file promises nowhere, else copied.
+fn shared(dtype: DType, shape: &[usize], raw: &Bytes) -> TensorResult {
+    let in_place = Tensor::from_storage(dtype, shape, Storage::File(raw.clone()), 0);
+    match in_place {
+        Err(TensorError::Misaligned { .. }) => Tensor::from_bytes(dtype, shape, raw),
+        tensor => tensor,
+    }
 }
 
 /// Checks `dims` against the limits.
@@ -146,7 +156,7 @@ pub(super) fn shape(dims: &[i64], place: &str, limits: &Limits) -> Result<Vec<us
     Ok(shape)
 }
 
-type TensorResult = Result<Tensor, locket_tensor::TensorError>;
+type TensorResult = Result<Tensor, TensorError>;
 
 /// Reads the elements from the field that ONNX prescribes for `dtype`.
 fn typed(

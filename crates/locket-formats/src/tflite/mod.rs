@@ -35,7 +35,7 @@ pub(crate) fn is_tflite(bytes: &[u8]) -> bool {
 ///
 /// If the file cannot be read, is broken, or is over a limit. An operator that cannot be lowered is no error.
 pub fn read(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
-    let bytes = crate::file::read_file(path, Format::Tflite, limits)?;
+    let bytes = crate::file::file_bytes(path, Format::Tflite, limits)?;
     read_bytes(&bytes, options, limits)
 }
 

@@ -7,17 +7,19 @@ mod panels;
 use half::f16;
 
 pub(crate) use packed::PackedF32;
-pub(crate) use panels::{Panel, Panels};
+pub(crate) use panels::{Panel, Panels, RowOrder};
 
 /// Weights `[N][K]` of a float convolution or matrix product, borrowed until a kernel packs them.
 ///
 /// N counts output channels over all groups; K runs over kernel row, kernel column and input channel of the group, the
-/// channel fastest. Compressed forms stay compressed in memory and are expanded panel by panel during a run;
+/// channel fastest, or slowest after [`channels_first`](Self::channels_first). Compressed forms stay compressed in memory and are expanded panel by panel during a run;
 /// expansion gives exactly the bits of the formula stated at each constructor.
 #[derive(Clone, Debug)]
 pub struct WeightsF32<'a> {
     pub(crate) n: usize,
     pub(crate) k: usize,
+    /// Kernel positions, if they run fastest.
+    pub(crate) taps: usize,
     pub(crate) form: Form<'a>,
 }
 
@@ -81,6 +83,7 @@ impl<'a> WeightsF32<'a> {
         Self {
             n,
             k,
+            taps: 1,
             form: Form::Dense(values),
         }
     }
@@ -91,6 +94,7 @@ impl<'a> WeightsF32<'a> {
         Self {
             n,
             k,
+            taps: 1,
             form: Form::F16(values),
         }
     }
@@ -110,6 +114,7 @@ impl<'a> WeightsF32<'a> {
         Self {
             n,
             k,
+            taps: 1,
             form: Form::Int8 { codes, scales },
         }
     }
@@ -136,6 +141,7 @@ impl<'a> WeightsF32<'a> {
         Self {
             n,
             k,
+            taps: 1,
             form: Form::Int4 {
                 packed,
                 signed,
@@ -169,6 +175,7 @@ impl<'a> WeightsF32<'a> {
         Self {
             n,
             k,
+            taps: 1,
             form: Form::Lut {
                 bits,
                 indices,
@@ -178,12 +185,35 @@ impl<'a> WeightsF32<'a> {
         }
     }
 
+    /// The same weights, stored `[N][channel][kernel position]`, with `taps` kernel positions.
+    ///
+    /// # Panics
+    /// If the kernel positions do not divide K.
+    #[must_use]
+    pub fn channels_first(self, taps: usize) -> Self {
+        assert!(
+            taps > 0 && self.k.is_multiple_of(taps),
+            "{taps} kernel positions divide {} weights of a channel",
+            self.k
+        );
+        Self { taps, ..self }
+    }
+
+    /// How a row is stored.
+    pub(crate) fn order(&self) -> RowOrder {
+        RowOrder {
+            channels: self.k / self.taps,
+            taps: self.taps,
+        }
+    }
+
     /// Mostly zeros: kept as a bit mask and the other values.
     pub fn sparse(n: usize, k: usize, values: &'a [f32]) -> Self {
         assert_eq!(values.len(), n * k, "weights are [N][K]");
         Self {
             n,
             k,
+            taps: 1,
             form: Form::Sparse(values),
         }
     }

@@ -1,7 +1,7 @@
 //! Weights in panels, plain or compressed, and their expansion.
 
 use super::expand::{Expand, SLACK_BYTES, SLACK_VALUES};
-use super::{Blocks, Form, Panel, Panels, WeightsF32};
+use super::{Blocks, Form, Panel, Panels, RowOrder, WeightsF32};
 use crate::aligned::Aligned;
 use crate::isa::Isa;
 use crate::parts::{Keep, Parts, PartsError, TakeParts};
@@ -134,12 +134,14 @@ impl Keep for PackedF32 {
 impl PackedF32 {
     /// Packs weights for these panels.
     pub(crate) fn new(panels: Panels, weights: &WeightsF32<'_>) -> Self {
-        let depth = weights.k;
+        let (depth, order) = (weights.k, weights.order());
         let codes = match &weights.form {
-            Form::Dense(values) => Codes::Dense(panels.pack(depth, |n, k| values[n * depth + k])),
-            Form::F16(values) => Codes::F16(panels.pack(depth, |n, k| values[n * depth + k].to_bits())),
+            Form::Dense(values) => Codes::Dense(panels.pack_rows(order, |n, at| values[n * depth + at])),
+            Form::F16(values) => {
+                Codes::F16(panels.pack_rows(order, |n, at| values[n * depth + at].to_bits()))
+            }
             Form::Int8 { codes, scales } => Codes::Int8 {
-                codes: panels.pack(depth, |n, k| codes[n * depth + k]),
+                codes: panels.pack_rows(order, |n, at| codes[n * depth + at]),
                 scales: PackedScales::new(&panels, scales),
             },
             Form::Int4 {
@@ -147,8 +149,8 @@ impl PackedF32 {
                 signed,
                 scales,
             } => Codes::Int4 {
-                codes: pack_bits(&panels, depth, 4, |n, k| {
-                    let at = n * depth + k;
+                codes: pack_bits(&panels, order, 4, |n, at| {
+                    let at = n * depth + at;
                     packed[at / 2] >> (4 * (at % 2)) & 15
                 }),
                 signed: *signed,
@@ -161,11 +163,11 @@ impl PackedF32 {
                 groups,
             } => Codes::Lut {
                 bits: *bits,
-                codes: pack_bits(&panels, depth, *bits, |n, k| indices[n * depth + k]),
+                codes: pack_bits(&panels, order, *bits, |n, at| indices[n * depth + at]),
                 tables: tables.to_vec(),
                 table_of_lane: tables_of_lanes(&panels, weights.n, *bits, *groups),
             },
-            Form::Sparse(values) => pack_sparse(&panels, depth, values),
+            Form::Sparse(values) => pack_sparse(&panels, order, values),
         };
         Self { panels, depth, codes }
     }
@@ -283,8 +285,13 @@ fn bits_len(codes: usize, bits: usize) -> usize {
 
 /// Packs codes of `bits` bits as one little-endian stream. Panels are whole multiples of eight lanes, so each starts on
 /// a byte. Some more bytes let a reader always take sixteen.
-fn pack_bits(panels: &Panels, depth: usize, bits: usize, code: impl Fn(usize, usize) -> u8) -> Aligned<u8> {
-    let codes = panels.pack(depth, code);
+fn pack_bits(
+    panels: &Panels,
+    order: RowOrder,
+    bits: usize,
+    code: impl Fn(usize, usize) -> u8,
+) -> Aligned<u8> {
+    let codes = panels.pack_rows(order, code);
     Aligned::build(bits_len(codes.as_slice().len(), bits), |bytes| {
         for (index, &code) in codes.as_slice().iter().enumerate() {
             let bit = index * bits;
@@ -296,10 +303,11 @@ fn pack_bits(panels: &Panels, depth: usize, bits: usize, code: impl Fn(usize, us
 }
 
 /// Packs zero as an unset bit and anything else, negative zero included, as a set bit and its value.
-fn pack_sparse(panels: &Panels, depth: usize, values: &[f32]) -> Codes {
-    let value = |n: usize, k: usize| values[n * depth + k];
-    let mask = pack_bits(panels, depth, 1, |n, k| u8::from(value(n, k).to_bits() != 0));
-    let plain = panels.pack(depth, value);
+fn pack_sparse(panels: &Panels, order: RowOrder, values: &[f32]) -> Codes {
+    let depth = order.channels * order.taps;
+    let value = |n: usize, at: usize| values[n * depth + at];
+    let mask = pack_bits(panels, order, 1, |n, at| u8::from(value(n, at).to_bits() != 0));
+    let plain = panels.pack_rows(order, value);
     let mut nonzeros = Vec::new();
     let mut starts = Vec::new();
     for index in 0..panels.count() {

@@ -120,17 +120,53 @@ impl Panels {
 
     /// Packs `depth` values for each channel: `[panel][k][lane]`, zero in the padding.
     pub(crate) fn pack<T: Pod>(&self, depth: usize, value: impl Fn(usize, usize) -> T) -> Aligned<T> {
+        self.pack_rows(RowOrder::plain(depth), value)
+    }
+
+    /// Packs the rows of a matrix, a row for each channel: `[panel][k][lane]`, zero in the padding. `value(n, at)` is element `at` of
+    /// row `n` as it is stored.
+    pub(crate) fn pack_rows<T: Pod>(&self, order: RowOrder, value: impl Fn(usize, usize) -> T) -> Aligned<T> {
+        let RowOrder { channels, taps } = order;
+        let depth = channels * taps;
         Aligned::build(self.padded_columns() * depth, |packed| {
             for index in 0..self.count() {
                 let panel = self.panel(index);
                 let target = &mut packed[panel.start * depth..][..panel.width * depth];
-                for lane in 0..panel.columns {
-                    for k in 0..depth {
-                        target[k * panel.width + lane] = value(panel.first + lane, k);
+                // Reads along rows, writes down columns: in blocks, so that the lines written to stay in the first-level cache.
+                let block = (BLOCK_BYTES / (panel.width * taps.max(1) * size_of::<T>())).max(1);
+                for start in (0..channels).step_by(block) {
+                    let end = channels.min(start + block);
+                    for lane in 0..panel.columns {
+                        for channel in start..end {
+                            for tap in 0..taps {
+                                target[(tap * channels + channel) * panel.width + lane] =
+                                    value(panel.first + lane, channel * taps + tap);
+                            }
+                        }
                     }
                 }
             }
         })
+    }
+}
+
+/// Bytes that packing writes to before it goes on to the next ones: a part of a first-level cache.
+const BLOCK_BYTES: usize = 8 * 1024;
+
+/// How a row of weights is stored: `[channels][taps]`. Kernels want taps first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowOrder {
+    pub(crate) channels: usize,
+    pub(crate) taps: usize,
+}
+
+impl RowOrder {
+    /// The order in which kernels want it.
+    pub(crate) fn plain(depth: usize) -> Self {
+        Self {
+            channels: depth,
+            taps: 1,
+        }
     }
 }
 

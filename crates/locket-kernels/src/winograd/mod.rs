@@ -12,7 +12,7 @@ mod transform;
 
 use core::ops::Range;
 
-use self::transform::{Gather, Scatter, weights_of_filter};
+use self::transform::{Filters, Gather, Scatter};
 use crate::aligned::Aligned;
 use crate::conv::{MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_tile, run_tile};
 use crate::geometry::ConvGeometry;
@@ -111,7 +111,7 @@ impl WinogradF32 {
         inner >= 8 && outer >= 8 && tiles * POINTS * products < plain
     }
 
-    /// Transforms and packs dense weights `[out_channels][3 * 3 * in_channels]` for an instruction set.
+    /// Transforms and packs dense weights `[out_channels][in_channels][3 * 3]` for an instruction set.
     ///
     /// # Panics
     /// If the shape is not one that can be computed so, or the weights or the bias do not have its size.
@@ -124,23 +124,16 @@ impl WinogradF32 {
     ) -> Self {
         check(&geometry);
         let (inner, outer) = (geometry.in_channels, geometry.out_channels);
-        assert_eq!(weights.len(), outer * 9 * inner, "weights are [N][K]");
+        assert_eq!(weights.len(), outer * inner * 9, "weights are [N][C][3][3]");
         let panels = panels(isa, &geometry);
         let padded = panels.padded_columns();
         let packed = Aligned::build(POINTS * padded * inner, |packed| {
-            for index in 0..panels.count() {
-                let panel = panels.panel(index);
-                for lane in 0..panel.columns {
-                    let filters = &weights[(panel.first + lane) * 9 * inner..][..9 * inner];
-                    for channel in 0..inner {
-                        let filter = core::array::from_fn(|tap| filters[tap * inner + channel]);
-                        for (point, value) in weights_of_filter(&filter).into_iter().enumerate() {
-                            let place = (point * padded + panel.start) * inner;
-                            packed[place + channel * panel.width + lane] = value;
-                        }
-                    }
-                }
-            }
+            isa.dispatch(Filters {
+                panels: &panels,
+                channels: inner,
+                weights,
+                packed,
+            });
         });
         let padded_bias = Aligned::build(outer.next_multiple_of(isa.lanes()), |padded| {
             if let Some(bias) = bias {

@@ -6,27 +6,82 @@ use super::{PATCH, POINTS, TILE};
 use crate::geometry::ConvGeometry;
 use crate::isa::Kernel;
 use crate::simd::Simd;
+use crate::weights::Panels;
 
-/// `G g Gᵀ` of one filter, taps by row; in double precision, rounded once.
-pub(super) fn weights_of_filter(filter: &[f32; 9]) -> [f32; POINTS] {
-    const G: [[f64; 3]; PATCH] = [
-        [1.0 / 4.0, 0.0, 0.0],
-        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-        [0.0, 0.0, 1.0],
-    ];
-    let mut rows = [[0.0; 3]; PATCH];
-    for (row, g) in rows.iter_mut().zip(&G) {
-        for (x, value) in row.iter_mut().enumerate() {
-            *value = (0..3).map(|y| g[y] * f64::from(filter[y * 3 + x])).sum();
+/// Most lanes of a panel.
+const MAX_WIDTH: usize = 48;
+
+/// Values of a filter.
+const TAPS: usize = 9;
+
+/// Values of a panel's lanes.
+type Lanes = [f64; MAX_WIDTH];
+
+/// `G g` of three values, for each lane.
+#[inline(always)]
+fn filter_transform(g: [&Lanes; 3], transformed: &mut [Lanes; PATCH], width: usize) {
+    for lane in 0..width {
+        let [a, b, c] = g.map(|values| values[lane]);
+        let (ends, middle) = ((a + c) * (-1.0 / 6.0), b * (1.0 / 6.0));
+        let (outer, inner) = (a * (1.0 / 24.0) + c * (1.0 / 6.0), b * (1.0 / 12.0));
+        transformed[0][lane] = a * 0.25;
+        transformed[1][lane] = ends - middle;
+        transformed[2][lane] = ends + middle;
+        transformed[3][lane] = outer + inner;
+        transformed[4][lane] = outer - inner;
+        transformed[5][lane] = c;
+    }
+}
+
+/// Transforms filters `[channel out][channel in][3 * 3]` to `G g Gᵀ`, in double precision and rounded once:
+/// `[point][panel][channel in][lane]`, zero in the padding.
+pub(super) struct Filters<'a> {
+    pub(super) panels: &'a Panels,
+    pub(super) channels: usize,
+    pub(super) weights: &'a [f32],
+    pub(super) packed: &'a mut [f32],
+}
+
+impl Kernel for Filters<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let zeros = [0.0; MAX_WIDTH];
+        let mut filter = [zeros; TAPS];
+        let mut columns = [[zeros; PATCH]; 3];
+        let mut row = [zeros; PATCH];
+        let padded = self.panels.padded_columns();
+        for index in 0..self.panels.count() {
+            let panel = self.panels.panel(index);
+            let width = panel.width;
+            for channel in 0..self.channels {
+                for lane in 0..panel.columns {
+                    let at = ((panel.first + lane) * self.channels + channel) * TAPS;
+                    let taps = &self.weights[at..][..TAPS];
+                    for (values, &tap) in filter.iter_mut().zip(taps) {
+                        values[lane] = f64::from(tap);
+                    }
+                }
+                for (x, column) in columns.iter_mut().enumerate() {
+                    filter_transform([&filter[x], &filter[3 + x], &filter[6 + x]], column, width);
+                }
+                for y in 0..PATCH {
+                    filter_transform([&columns[0][y], &columns[1][y], &columns[2][y]], &mut row, width);
+                    for (x, values) in row.iter().enumerate() {
+                        let place =
+                            ((y * PATCH + x) * padded + panel.start) * self.channels + channel * width;
+                        let target = &mut self.packed[place..][..width];
+                        for (target, &value) in target.iter_mut().zip(values) {
+                            *target = value as f32;
+                        }
+                    }
+                }
+            }
+            // The lanes of padding of the next panel are none of this one's channels.
+            filter = [zeros; TAPS];
         }
     }
-    core::array::from_fn(|point| {
-        let (row, g) = (&rows[point / PATCH], &G[point % PATCH]);
-        (0..3).map(|x| row[x] * g[x]).sum::<f64>() as f32
-    })
 }
 
 /// `Bᵀ d` of six values.

@@ -19,7 +19,7 @@ fn check(isa: Isa, geometry: &ConvGeometry, seed: u64) {
     let plain = ConvF32::new(
         Isa::SCALAR,
         geometry.clone(),
-        &WeightsF32::dense(geometry.out_channels, geometry.depth(), &weights),
+        &WeightsF32::dense(geometry.out_channels, geometry.depth(), &weights).channels_first(9),
         Some(&bias),
         clamp,
     );

@@ -298,6 +298,9 @@ impl Operator for ConvInt {
 
 /// From `[N][C][taps]` to `[N][taps][C]`.
 fn taps_first(codes: &[i8], channels: usize, taps: usize) -> Vec<i8> {
+    if taps == 1 {
+        return codes.to_vec();
+    }
     let rows = codes.chunks_exact((channels * taps).max(1));
     rows.flat_map(|row| {
         (0..taps).flat_map(move |tap| (0..channels).map(move |channel| row[channel * taps + tap]))

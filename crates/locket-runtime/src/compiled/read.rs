@@ -6,7 +6,7 @@ use bytes::Bytes;
 use locket_kernels::{Isa, Parts};
 use locket_mil::{Function, text};
 use locket_ops::{Node, Packs, registry};
-use locket_tensor::{DType, Storage, Tensor, mmap::MappedFile};
+use locket_tensor::{DType, Storage, Tensor, mmap};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{CompiledError, Description, HEADER_BYTES, MAGIC, Source, Span, VERSION};
@@ -25,19 +25,10 @@ pub fn is_compiled(path: &Path) -> bool {
     read.is_ok() && head == *MAGIC
 }
 
-/// A mapped file, as the owner of buffers.
-struct Owner(Arc<MappedFile>);
-
-impl AsRef<[u8]> for Owner {
-    fn as_ref(&self) -> &[u8] {
-        self.0.bytes()
-    }
-}
-
 /// A compiled model whose bytes are mapped and whole.
 #[derive(Debug)]
 pub struct CompiledFile {
-    file: Arc<MappedFile>,
+    file: Bytes,
     /// Where the data starts in the file.
     start: usize,
     data: Bytes,
@@ -51,8 +42,7 @@ impl CompiledFile {
     ///
     /// If it cannot be read, is no compiled model or one of another version, or is damaged.
     pub fn open(path: &Path) -> Result<Self, CompiledError> {
-        let file = Arc::new(MappedFile::open(path)?);
-        let bytes = Bytes::from_owner(Owner(Arc::clone(&file)));
+        let bytes = mmap::map(path)?;
         let header = Header::of(&bytes)?;
         let description = bytes.slice(HEADER_BYTES..HEADER_BYTES + header.description_bytes);
         check("description", &description, header.description_hash)?;
@@ -63,7 +53,7 @@ impl CompiledFile {
             found: error.to_string(),
         })?;
         Ok(Self {
-            file,
+            file: bytes,
             start: header.start,
             data,
             description,
@@ -178,7 +168,7 @@ impl CompiledFile {
         };
         let range = range(span, self.data.len())
             .ok_or_else(|| format!("expected a place in the data, found {span:?}"))?;
-        let storage = Storage::Mapped(Arc::clone(&self.file));
+        let storage = Storage::File(self.file.clone());
         let tensor = Tensor::from_storage(dtype, shape, storage, self.start + range.start)
             .map_err(|error| error.to_string())?;
         if tensor.bytes().len() != range.len() {

@@ -1,12 +1,11 @@
 //! Constants: immediate values are copied, values of a weight file are mapped.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use half::f16;
 use locket_mil::Literal;
-use locket_tensor::mmap::MappedFile;
-use locket_tensor::{DType, Shape, Storage, Tensor, TensorError, packed};
+use locket_tensor::{DType, Shape, Storage, Tensor, TensorError, mmap, packed};
 
 use super::invalid;
 use crate::coreml::blob::{BlobFile, BlobType};
@@ -97,7 +96,7 @@ pub(super) fn dimensions(
 pub(super) struct Constants<'p> {
     package: &'p Package,
     pub(super) limits: &'p Limits,
-    files: BTreeMap<String, (Arc<MappedFile>, BlobFile)>,
+    files: BTreeMap<String, (Bytes, BlobFile)>,
     copied_bytes: u64,
 }
 
@@ -159,7 +158,7 @@ impl<'p> Constants<'p> {
         let Some((mapped, file)) = self.files.get(name) else {
             return Err(invalid(place, "a weight file", "none"));
         };
-        let (mapped, record) = (Arc::clone(mapped), file.record(blob.offset));
+        let (mapped, record) = (mapped.clone(), file.record(blob.offset));
         let record = record.ok_or_else(|| {
             invalid(
                 place,
@@ -183,25 +182,21 @@ impl<'p> Constants<'p> {
         }
         let start = record.data.start;
         if dtype == DType::Bool {
-            let bytes = mapped
-                .bytes()
-                .get(record.data.clone())
-                .unwrap_or_default()
-                .to_vec();
+            let bytes = mapped.get(record.data.clone()).unwrap_or_default().to_vec();
             return self.copied(dtype, shape, &bytes, place);
         }
-        let tensor = Tensor::from_storage(dtype, shape, Storage::Mapped(mapped), start);
+        let tensor = Tensor::from_storage(dtype, shape, Storage::File(mapped), start);
         tensor
             .map(Literal::Tensor)
             .map_err(|error| mismatch(place, &error))
     }
 
-    fn open(&self, name: &str) -> Result<(Arc<MappedFile>, BlobFile), FormatError> {
+    fn open(&self, name: &str) -> Result<(Bytes, BlobFile), FormatError> {
         let path = self.package.weight_file(name)?;
         check_file(&path, self.limits.max_file_bytes)?;
-        let mapped = MappedFile::open(&path).map_err(|source| FormatError::Io { path, source })?;
-        let file = BlobFile::parse(mapped.bytes())?;
-        Ok((Arc::new(mapped), file))
+        let mapped = mmap::map(&path).map_err(|source| FormatError::Io { path, source })?;
+        let file = BlobFile::parse(&mapped)?;
+        Ok((mapped, file))
     }
 
     fn immediate(

@@ -51,6 +51,11 @@ fn scaled(node: &Node<'_>, data: &str, zero: &str) -> Result<Codes, Reason> {
         return Err("its zero points are no codes");
     }
     let mut scale = per_channel("scale").ok_or("its scale is not one number for each output channel")?;
+    let plain = stored.dtype() == DType::Int8 && zeros.iter().all(|&zero| zero == 0.0);
+    if plain && scale.iter().all(|scale| scale.is_finite() && *scale > 0.0) {
+        let codes = stored.as_slice().to_vec();
+        return Ok(Codes { codes, shape, scale });
+    }
     let values = stored.to_i64().ok_or("its weight is not stored in 8 bits")?;
     let mut codes = Vec::with_capacity(values.len());
     let run = (values.len() / channels.max(1)).max(1);
