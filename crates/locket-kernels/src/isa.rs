@@ -6,13 +6,17 @@
 
 use core::fmt;
 
+use crate::simd::{Amx, Scalar, Simd};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
-use crate::simd::{Scalar, Simd};
 
 /// An instruction set that this machine has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Isa(Level);
+pub struct Isa {
+    level: Level,
+    /// A matrix unit for what suits it.
+    unit: Option<Amx>,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Level {
@@ -34,7 +38,11 @@ pub(crate) trait Kernel {
 
 impl Isa {
     /// The instruction set that every machine has: plain Rust, the specification of all others.
-    pub const SCALAR: Self = Self(Level::Scalar(Scalar));
+    pub const SCALAR: Self = Self::vectors(Level::Scalar(Scalar));
+
+    const fn vectors(level: Level) -> Self {
+        Self { level, unit: None }
+    }
 
     /// Returns the fastest instruction set of this machine.
     pub fn best() -> Self {
@@ -46,8 +54,12 @@ impl Isa {
         let mut found = vec![Self::SCALAR];
         #[cfg(target_arch = "x86_64")]
         {
-            found.extend(Avx2::detect().map(|token| Self(Level::Avx2(token))));
-            found.extend(Avx512::detect().map(|token| Self(Level::Avx512(token))));
+            found.extend(Avx2::detect().map(|token| Self::vectors(Level::Avx2(token))));
+            found.extend(Avx512::detect().map(|token| Self::vectors(Level::Avx512(token))));
+            found.extend(Amx::detect().map(|unit| Self {
+                level: Level::Avx512(unit.avx512()),
+                unit: Some(unit),
+            }));
         }
         found
     }
@@ -57,9 +69,23 @@ impl Isa {
         Self::available().into_iter().find(|isa| isa.name() == name)
     }
 
-    /// Returns the name: `scalar`, `avx2` or `avx512`.
+    /// Returns the name: `scalar`, `avx2`, `avx512` or `amx` (AVX-512 and tiles).
     pub fn name(self) -> &'static str {
-        match self.0 {
+        if self.unit.is_some() {
+            Amx::NAME
+        } else {
+            self.vector_name()
+        }
+    }
+
+    /// Returns the matrix unit, if this set has one.
+    pub(crate) fn unit(self) -> Option<Amx> {
+        self.unit
+    }
+
+    /// Returns the name of what kernels run with that use no matrix unit: `avx512` for `amx`.
+    pub(crate) fn vector_name(self) -> &'static str {
+        match self.level {
             Level::Scalar(_) => Scalar::NAME,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2(_) => Avx2::NAME,
@@ -70,7 +96,7 @@ impl Isa {
 
     /// Returns how many f32 (or i32) lanes one register has.
     pub fn lanes(self) -> usize {
-        match self.0 {
+        match self.level {
             Level::Scalar(_) => Scalar::LANES,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2(_) => Avx2::LANES,
@@ -82,7 +108,7 @@ impl Isa {
     /// Runs a kernel compiled for this instruction set.
     #[inline]
     pub(crate) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
-        match self.0 {
+        match self.level {
             Level::Scalar(token) => token.vectorize(
                 #[inline(always)]
                 || kernel.run(token),
@@ -103,7 +129,7 @@ impl Isa {
     /// Runs a kernel that enters the instruction set by itself, further down (a driver of tiles).
     #[inline]
     pub(crate) fn dispatch_driver<K: Kernel>(self, kernel: K) -> K::Output {
-        match self.0 {
+        match self.level {
             Level::Scalar(token) => kernel.run(token),
             #[cfg(target_arch = "x86_64")]
             Level::Avx2(token) => kernel.run(token),

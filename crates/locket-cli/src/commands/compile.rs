@@ -17,6 +17,7 @@ use locket_tensor::{Tensor, TensorRef};
 use serde::Serialize;
 
 use crate::{
+    arithmetic::ArithmeticOptions,
     context::{Context, find_isa},
     model, surroundings,
     tensors::{self, OutputBuffers},
@@ -34,13 +35,15 @@ pub(crate) struct Options {
     /// The file to write; a file that is there is replaced
     #[arg(short, long, value_name = "OUT.locket")]
     output: PathBuf,
-    /// Instruction sets to pack for, with commas: avx512, avx2, or scalar, which runs anywhere. A machine takes the fastest that
+    /// Instruction sets to pack for, with commas: amx, avx512, avx2, or scalar, which runs anywhere. A machine takes the fastest that
     /// it has; if not given, the fastest of this machine
     #[arg(long, value_name = "ISA", value_delimiter = ',')]
     target_isa: Vec<String>,
     /// Prefer less memory to less time: no weights that are larger packed than they are
     #[arg(long)]
     lean: bool,
+    #[command(flatten)]
+    arithmetic: ArithmeticOptions,
 }
 
 #[derive(Serialize)]
@@ -65,6 +68,7 @@ struct Outcome {
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
+    let context = &options.arithmetic.of(context);
     let targets = targets(options, context)?;
     let (_, source_load_ms) = model::open(&options.model, context.plan_options())?;
     let loaded = model::read_runnable(&options.model)?;

@@ -448,7 +448,7 @@ impl Run<'_> {
 fn kernel_name(isa: Isa, weights: &'static str, path: &'static str) -> &'static str {
     macro_rules! names {
         ($($isa:literal: $($weights:literal)*;)*) => {
-            match (isa.name(), weights, path) {
+            match (isa.vector_name(), weights, path) {
                 $($(
                     ($isa, $weights, "pointwise") => concat!("f32_conv_pointwise_", $weights, "_", $isa),
                     ($isa, $weights, "taps") => concat!("f32_conv_taps_", $weights, "_", $isa),

@@ -10,8 +10,13 @@
 //! outer loop and the tiles the inner one: a panel stays in cache for all tiles. Compressed panels are expanded once
 //! for a whole call, so there the block is the call's range.
 
+mod bf16;
 mod f32;
 mod few;
+mod gather;
+mod matrix;
+mod matrix_u8;
+mod output;
 mod places;
 mod row_u8;
 mod runs;
@@ -19,14 +24,16 @@ mod tile_f32;
 mod tile_u8;
 mod u8;
 
+pub use self::bf16::ConvBf16;
 pub use self::f32::ConvF32;
+pub(crate) use self::output::check_quantized;
+pub use self::output::{Output, Residual};
 pub(crate) use self::places::{MAX_TILE_ROWS, Pixel, Places, Taps, for_each_block, for_each_tile};
 pub(crate) use self::tile_f32::{TileF32, run_tile};
 pub(crate) use self::tile_u8::{
     Requantize, Target as TargetU8, TileU8, round_clamped, run_tile as run_tile_u8,
 };
-pub(crate) use self::u8::check_quantized;
-pub use self::u8::{ConvU8, Output, Residual};
+pub use self::u8::ConvU8;
 
 use self::few::FewChannels;
 use crate::geometry::{ConvGeometry, TapTable};

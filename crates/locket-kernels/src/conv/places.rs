@@ -86,6 +86,17 @@ impl<'a, T: Copy> Taps<'a, T> {
     }
 }
 
+impl Default for Place<'_> {
+    /// Nowhere.
+    fn default() -> Self {
+        Self::Strided {
+            start: 0,
+            stride: 0,
+            vertical: &[],
+        }
+    }
+}
+
 /// Numbered pixels and where their input lies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Places<'a> {

@@ -6,7 +6,7 @@
 
 use super::places::Taps;
 use super::runs::Runs;
-use crate::simd::Simd;
+use crate::simd::{MATRIX_COLUMNS, Simd};
 
 /// One tile of a float product.
 #[derive(Debug)]
@@ -239,4 +239,57 @@ fn finish_body<S: Simd>(simd: S, sums: &[S::F32], vectors: usize, tile: &mut Til
             }
         }
     }
+}
+
+/// Sums `[row][MATRIX_COLUMNS]` of a product that were left in memory, and where they go.
+#[derive(Debug)]
+pub(super) struct SumsF32<'a> {
+    pub(super) sums: &'a [f32],
+    pub(super) rows: usize,
+    /// One for each lane.
+    pub(super) bias: &'a [f32],
+    /// Added before the clamp; starts at the first pixel and channel.
+    pub(super) residual: Option<&'a [f32]>,
+    pub(super) residual_stride: usize,
+    /// Starts at the first pixel and channel.
+    pub(super) output: &'a mut [f32],
+    pub(super) output_stride: usize,
+    /// Channels to write; lanes beyond are padding.
+    pub(super) columns: usize,
+    pub(super) clamp: [f32; 2],
+}
+
+/// Adds bias and residual, clamps and writes.
+pub(super) fn store_sums<S: Simd>(simd: S, to: &mut SumsF32<'_>) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let (low, high) = (simd.splat_f32(to.clamp[0]), simd.splat_f32(to.clamp[1]));
+            for start in (0..to.columns).step_by(S::LANES) {
+                let end = (start + S::LANES).min(to.columns);
+                let whole = end - start == S::LANES;
+                let bias = simd.load_f32(&to.bias[start..]);
+                for row in 0..to.rows {
+                    let sum = simd.load_f32(&to.sums[row * MATRIX_COLUMNS + start..]);
+                    let mut value = simd.add_f32(sum, bias);
+                    if let Some(residual) = to.residual {
+                        let residual = &residual[row * to.residual_stride..][start..end];
+                        let other = if whole {
+                            simd.load_f32(residual)
+                        } else {
+                            simd.load_f32_partial(residual)
+                        };
+                        value = simd.add_f32(value, other);
+                    }
+                    value = simd.min_f32(high, simd.max_f32(low, value));
+                    let output = &mut to.output[row * to.output_stride..][start..end];
+                    if whole {
+                        simd.store_f32(output, value);
+                    } else {
+                        simd.store_f32_partial(output, value);
+                    }
+                }
+            }
+        },
+    );
 }

@@ -7,7 +7,7 @@
 use super::places::Taps;
 use super::runs::Runs;
 use super::tile_f32::select;
-use crate::simd::Simd;
+use crate::simd::{MATRIX_COLUMNS, MATRIX_ROWS, Simd};
 
 /// One tile of an integer product.
 #[derive(Debug)]
@@ -384,6 +384,112 @@ fn finish_body<S: Simd>(simd: S, sums: &[S::I32], vectors: usize, tile: &mut Til
             }
         }
     }
+}
+
+/// Adds the bias to sums `[row][MATRIX_COLUMNS]` that a matrix unit left in memory, requantises and writes. Of the tile's input only
+/// the number of pixels counts.
+pub(super) fn store_sums<S: Simd>(simd: S, sums: &[i32], tile: &mut TileU8<'_>) {
+    simd.vectorize(
+        #[inline(always)]
+        || match tile.bias.len() / S::LANES {
+            1 => store_sums_body::<S, 1>(simd, sums, tile),
+            2 => store_sums_body::<S, 2>(simd, sums, tile),
+            vectors => unreachable!("a product is one or two registers wide, not {vectors}"),
+        },
+    );
+}
+
+/// Sums in memory, and what is added to them and multiplied with.
+struct Stored<'a, S: Simd, const VECTORS: usize> {
+    simd: S,
+    /// `[row][MATRIX_COLUMNS]`.
+    sums: &'a [i32],
+    bias: [S::I32; VECTORS],
+    row_bias: &'a [i32],
+    multiplier: [S::F32; VECTORS],
+}
+
+impl<S: Simd, const VECTORS: usize> Stored<'_, S, VECTORS> {
+    #[inline(always)]
+    fn sum(&self, row: usize, v: usize) -> S::I32 {
+        let simd = self.simd;
+        let sum = simd.load_i32(&self.sums[row * MATRIX_COLUMNS + v * S::LANES..]);
+        let sum = simd.add_i32(sum, self.bias[v]);
+        match self.row_bias.get(row) {
+            Some(&row_bias) => simd.add_i32(sum, simd.splat_i32(row_bias)),
+            None => sum,
+        }
+    }
+
+    #[inline(always)]
+    fn value(&self, row: usize, v: usize, residual: Option<ResidualTile<'_>>) -> S::F32 {
+        let simd = self.simd;
+        let value = simd.mul_f32(simd.to_f32(self.sum(row, v)), self.multiplier[v]);
+        match residual {
+            None => value,
+            Some(residual) => {
+                let other = simd.load_u8(&residual.values[row * residual.stride + v * S::LANES..]);
+                let other = simd.to_f32(simd.sub_i32(other, simd.splat_i32(residual.zero_point)));
+                // Two roundings, never fused.
+                simd.add_f32(value, simd.mul_f32(other, simd.splat_f32(residual.multiplier)))
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn store_sums_body<S: Simd, const VECTORS: usize>(simd: S, sums: &[i32], tile: &mut TileU8<'_>) {
+    let rows = tile.taps.rows;
+    let mut stored = Stored::<S, VECTORS> {
+        simd,
+        sums,
+        bias: [simd.splat_i32(0); VECTORS],
+        row_bias: tile.row_bias,
+        multiplier: [simd.splat_f32(0.0); VECTORS],
+    };
+    for v in 0..VECTORS {
+        stored.bias[v] = simd.load_i32(&tile.bias[v * S::LANES..]);
+        stored.multiplier[v] = simd.load_f32(&tile.multiplier[v * S::LANES..]);
+    }
+    if let Target::U8 {
+        output,
+        requantize,
+        residual,
+    } = &mut tile.target
+        && tile.columns == VECTORS * S::LANES
+    {
+        let (residual, stride) = (*residual, tile.output_stride);
+        let together = 4 / VECTORS;
+        for first in (0..rows / together * together).step_by(together) {
+            let mut values = [simd.splat_i32(0); 4];
+            let mut places = [0; 4];
+            for part in 0..4 {
+                let (row, v) = (first + part / VECTORS, part % VECTORS);
+                values[part] = simd.round_far(stored.value(row, v, residual));
+                places[part] = row * stride + v * S::LANES;
+            }
+            let codes = simd.narrow4(values, requantize.zero_point as i16, requantize.bounds());
+            if VECTORS == 2 {
+                simd.store_quarters::<true>(output, places, codes);
+            } else {
+                simd.store_quarters::<false>(output, places, codes);
+            }
+        }
+        for row in rows / together * together..rows {
+            for v in 0..VECTORS {
+                let code = requantize.apply(simd, stored.value(row, v, residual));
+                simd.store_u8(&mut output[row * stride + v * S::LANES..], code);
+            }
+        }
+        return;
+    }
+    let mut registers = [[simd.splat_i32(0); VECTORS]; MATRIX_ROWS];
+    for row in 0..rows {
+        for v in 0..VECTORS {
+            registers[row][v] = stored.sum(row, v);
+        }
+    }
+    finish(simd, registers[..rows].as_flattened(), VECTORS, tile);
 }
 
 /// Loads up to a register of bytes.

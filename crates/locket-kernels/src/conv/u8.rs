@@ -5,6 +5,8 @@ use core::ops::Range;
 use bytemuck::cast_slice;
 
 use super::f32::check_columns;
+use super::matrix::{Matrix, Unit};
+use super::output::{Output, Residual, check_quantized};
 use super::row_u8::{RowTarget, RowU8};
 use super::tile_u8::{Requantize, ResidualTile, Target, TileU8, run_tile};
 use super::{FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, for_each_block, for_each_tile};
@@ -15,34 +17,6 @@ use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
 use crate::weights::{Panel, Panels};
 
-/// What an integer kernel does with its sums.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Output {
-    /// Requantises to u8.
-    U8 {
-        /// Stored value that stands for zero.
-        zero_point: u8,
-        /// Least and greatest stored value; a fused ReLU has `zero_point` as the least.
-        clamp: [u8; 2],
-        /// The summand that each run is given, if any.
-        residual: Option<Residual>,
-    },
-    /// Scales to float.
-    F32 {
-        /// Least and greatest value.
-        clamp: [f32; 2],
-    },
-}
-
-/// How a residual summand (u8) is scaled to the output.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Residual {
-    /// Stored value that stands for zero.
-    pub zero_point: u8,
-    /// Scale of the residual over scale of the output.
-    pub multiplier: f32,
-}
-
 /// An integer convolution with its bias, requantisation, residual and clamp.
 ///
 /// The exact formula, the same bits on every instruction set:
@@ -51,17 +25,19 @@ pub struct Residual {
 /// rounded apart; `y = clamp(round_ties_even(t) + zero_point)`, or `clamp(t)` for float output.
 #[derive(Clone, Debug)]
 pub struct ConvU8 {
-    isa: Isa,
-    geometry: ConvGeometry,
-    panels: Panels,
+    pub(super) isa: Isa,
+    pub(super) geometry: ConvGeometry,
+    pub(super) panels: Panels,
     /// `[panel][run][k / 4][lane][4]`.
     weights: Aligned<[i8; 4]>,
     /// In panel order; the zero point of the input is folded in.
-    bias: Aligned<i32>,
-    multiplier: Aligned<f32>,
+    pub(super) bias: Aligned<i32>,
+    pub(super) multiplier: Aligned<f32>,
     output: Output,
     path: Path,
-    input_zero_point: u8,
+    /// How a matrix unit computes it, if one does.
+    matrix: Option<Matrix>,
+    pub(super) input_zero_point: u8,
     /// Zero points under a tap outside the image.
     padding: Vec<u8>,
 }
@@ -122,6 +98,7 @@ impl ConvU8 {
         });
         let multiplier = panels.pack(1, |n, _| multiplier[n]);
         let padding = padding(&path, &geometry, input_zero_point);
+        let matrix = Matrix::new(isa, &geometry, &path, 1);
         Self {
             isa,
             geometry,
@@ -130,6 +107,7 @@ impl ConvU8 {
             bias,
             multiplier,
             output,
+            matrix,
             path,
             input_zero_point,
             padding,
@@ -163,6 +141,7 @@ impl ConvU8 {
             multiplier: parts.buffer(columns)?,
             output,
             padding: padding(&path, &geometry, input_zero_point),
+            matrix: Matrix::new(isa, &geometry, &path, 1),
             path,
             input_zero_point,
             geometry,
@@ -179,6 +158,7 @@ impl ConvU8 {
         let path = Path::new(&geometry, 1);
         Self {
             padding: padding(&path, &geometry, self.input_zero_point),
+            matrix: Matrix::new(self.isa, &geometry, &path, 1),
             path,
             geometry,
             ..self.clone()
@@ -194,8 +174,13 @@ impl ConvU8 {
     pub fn scratch_elems(&self) -> usize {
         match &self.path {
             Path::Few(few) => few.elems(),
-            Path::Pointwise | Path::Taps(_) => 0,
+            Path::Taps(_) => self.gathered_pixels() * self.geometry.depth(),
+            Path::Pointwise => 0,
         }
+    }
+
+    pub(super) fn gathered_pixels(&self) -> usize {
+        self.matrix.as_ref().and_then(Matrix::gathered).unwrap_or(0)
     }
 
     /// Returns the bytes of packed weights, bias and multipliers.
@@ -205,7 +190,14 @@ impl ConvU8 {
 
     /// Returns what runs, such as `u8_conv_taps_avx512`.
     pub fn kernel_name(&self) -> &'static str {
-        match (self.path.name(), self.isa.name()) {
+        let isa = match &self.matrix {
+            Some(_) => self.isa.name(),
+            None => self.isa.vector_name(),
+        };
+        match (self.path.name(), isa) {
+            ("pointwise", "amx") => "u8_conv_pointwise_amx",
+            ("taps", "amx") => "u8_conv_taps_amx",
+            ("rows", "amx") => "u8_conv_rows_amx",
             ("pointwise", "avx512") => "u8_conv_pointwise_avx512",
             ("taps", "avx512") => "u8_conv_taps_avx512",
             ("rows", "avx512") => "u8_conv_rows_avx512",
@@ -332,6 +324,12 @@ impl ConvU8 {
         });
     }
 
+    pub(super) fn panel_weights(&self, panel: &Panel) -> &[[i8; 4]] {
+        let (runs, run) = self.path.runs(&self.geometry);
+        let depth = runs * run.div_ceil(4);
+        &self.weights.as_slice()[panel.start * depth..][..panel.width * depth]
+    }
+
     fn sink_u8<'a>(&self, output: &'a mut [u8], residual: Option<&'a [u8]>) -> Sink<'a> {
         let Output::U8 {
             zero_point,
@@ -361,37 +359,8 @@ impl ConvU8 {
     }
 }
 
-/// Panics unless the parts of a quantised kernel agree.
-pub(crate) fn check_quantized(
-    n: usize,
-    depth: usize,
-    weights: &[i8],
-    bias: &[i32],
-    multiplier: &[f32],
-    output: &Output,
-) {
-    assert_eq!(weights.len(), n * depth, "weights are [N][K]");
-    assert_eq!(
-        (bias.len(), multiplier.len()),
-        (n, n),
-        "one bias and multiplier for each output channel"
-    );
-    let usable = |multiplier: f32| multiplier.abs() < 1e20;
-    assert!(
-        multiplier.iter().all(|&m| usable(m)),
-        "multipliers are finite and below 1e20"
-    );
-    if let Output::U8 { clamp, residual, .. } = output {
-        assert!(clamp[0] <= clamp[1], "the clamp {clamp:?} is not empty");
-        assert!(
-            residual.is_none_or(|residual| usable(residual.multiplier)),
-            "multipliers are finite and below 1e20"
-        );
-    }
-}
-
 /// Where a run writes.
-enum Sink<'a> {
+pub(super) enum Sink<'a> {
     U8 {
         output: &'a mut [u8],
         requantize: Requantize,
@@ -406,7 +375,7 @@ enum Sink<'a> {
 impl Sink<'_> {
     /// Returns the part that starts at an output element, and at a residual element.
     #[inline]
-    fn at(&mut self, output_at: usize, residual_at: usize, residual_stride: usize) -> Target<'_> {
+    pub(super) fn at(&mut self, output_at: usize, residual_at: usize, residual_stride: usize) -> Target<'_> {
         match self {
             Sink::U8 {
                 output,
@@ -431,52 +400,68 @@ impl Sink<'_> {
 }
 
 /// One call.
-struct Run<'a> {
-    conv: &'a ConvU8,
-    input: &'a [u8],
-    sink: Sink<'a>,
-    rows: Range<usize>,
-    panels: Range<usize>,
+pub(super) struct Run<'a> {
+    pub(super) conv: &'a ConvU8,
+    pub(super) input: &'a [u8],
+    pub(super) sink: Sink<'a>,
+    pub(super) rows: Range<usize>,
+    pub(super) panels: Range<usize>,
     /// The channel that the output starts with, the offset into a concatenation included.
-    column: usize,
-    scratch: &'a mut [u8],
+    pub(super) column: usize,
+    pub(super) scratch: &'a mut [u8],
 }
 
 impl Kernel for Run<'_> {
     type Output = ();
 
     fn run<S: Simd>(mut self, simd: S) {
+        let mut unit = self.conv.matrix.as_ref().map(Matrix::unit);
         match &self.conv.path {
             Path::Pointwise => {
                 let places = Places::Strided {
                     stride: self.conv.geometry.input_stride,
                     vertical: &[0],
                 };
-                self.blocks(simd, places);
+                self.blocks(simd, &mut unit, places);
             }
-            Path::Taps(table) => self.blocks(simd, Places::table(&self.conv.geometry, table)),
-            Path::Few(few) => self.output_rows(simd, few),
+            Path::Taps(table) if unit.is_some() => self.gathered_blocks(simd, &mut unit, table),
+            Path::Taps(table) => {
+                self.blocks(simd, &mut unit, Places::table(&self.conv.geometry, table));
+            }
+            Path::Few(few) => self.output_rows(simd, &mut unit, few),
         }
     }
 }
 
+/// What tiles read: where pixels lie, in what, and the elements under one tap.
+#[derive(Clone, Copy)]
+pub(super) struct From<'a> {
+    pub(super) places: Places<'a>,
+    pub(super) input: &'a [u8],
+    pub(super) run: usize,
+}
+
 impl Run<'_> {
     /// Blocks of pixels, each under every panel.
-    fn blocks<S: Simd>(&mut self, simd: S, places: Places<'_>) {
+    fn blocks<S: Simd>(&mut self, simd: S, unit: &mut Option<Unit>, places: Places<'_>) {
         let conv = self.conv;
         let (_, run) = conv.path.runs(&conv.geometry);
-        let input = self.input;
+        let from = From {
+            places,
+            input: self.input,
+            run,
+        };
         for_each_block(self.rows.clone(), Path::block(&conv.geometry, 1), |block| {
             for index in self.panels.clone() {
                 let panel = conv.panels.panel(index);
                 let output_row = block.start - self.rows.start;
-                self.tiles(simd, places, block.clone(), output_row, input, run, &panel);
+                self.tiles(simd, unit, from, block.clone(), output_row, &panel);
             }
         });
     }
 
     /// One output row after the other, each from copied input rows.
-    fn output_rows<S: Simd>(&mut self, simd: S, few: &FewChannels) {
+    fn output_rows<S: Simd>(&mut self, simd: S, unit: &mut Option<Unit>, few: &FewChannels) {
         let conv = self.conv;
         let geometry = &conv.geometry;
         let (_, run) = conv.path.runs(geometry);
@@ -491,12 +476,16 @@ impl Run<'_> {
             let end = self.rows.end.min((line + 1) * geometry.out_width);
             let place = (line / geometry.out_height, line % geometry.out_height);
             few.copy(geometry, place, self.input, conv.input_zero_point, copies);
+            let from = From {
+                places,
+                input: copies,
+                // What a whole group of four reads beyond the run meets weights that are zero.
+                run: run.next_multiple_of(4),
+            };
             for index in self.panels.clone() {
                 let panel = conv.panels.panel(index);
                 let output_row = first - self.rows.start;
-                // What a whole group of four reads beyond the run meets weights that are zero.
-                let run = run.next_multiple_of(4);
-                self.tiles(simd, places, x..x + end - first, output_row, copies, run, &panel);
+                self.tiles(simd, unit, from, x..x + end - first, output_row, &panel);
             }
             first = end;
         }
@@ -504,21 +493,23 @@ impl Run<'_> {
 
     /// All tiles of a range of pixels under one panel; the first is pixel `output_row` of the output slice.
     #[inline]
-    fn tiles<S: Simd>(
+    pub(super) fn tiles<S: Simd>(
         &mut self,
         simd: S,
-        places: Places<'_>,
+        unit: &mut Option<Unit>,
+        from: From<'_>,
         range: Range<usize>,
         output_row: usize,
-        input: &[u8],
-        run: usize,
         panel: &Panel,
     ) {
         let conv = self.conv;
         let geometry = &conv.geometry;
-        let (runs, real_run) = conv.path.runs(geometry);
-        let depth = runs * real_run.div_ceil(4);
-        let weights = &conv.weights.as_slice()[panel.start * depth..][..panel.width * depth];
+        if let (Some(matrix), Some(unit)) = (&conv.matrix, unit) {
+            self.matrix_tiles(simd, (matrix, unit), from, range, output_row, panel);
+            return;
+        }
+        let From { places, input, run } = from;
+        let weights = conv.panel_weights(panel);
         let mut pixels = [Pixel::default(); MAX_TILE_ROWS];
         for_each_tile(range.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
             let place = places.tile(

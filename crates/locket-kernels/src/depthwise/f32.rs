@@ -112,7 +112,7 @@ impl DepthwiseF32 {
 
     /// Returns what runs, such as `f32_depthwise_avx512`.
     pub fn kernel_name(&self) -> &'static str {
-        match self.isa.name() {
+        match self.isa.vector_name() {
             "avx512" => "f32_depthwise_avx512",
             "avx2" => "f32_depthwise_avx2",
             _ => "f32_depthwise_scalar",

@@ -145,7 +145,7 @@ impl DepthwiseU8 {
 
     /// Returns what runs, such as `u8_depthwise_avx512`.
     pub fn kernel_name(&self) -> &'static str {
-        match self.isa.name() {
+        match self.isa.vector_name() {
             "avx512" => "u8_depthwise_avx512",
             "avx2" => "u8_depthwise_avx2",
             _ => "u8_depthwise_scalar",

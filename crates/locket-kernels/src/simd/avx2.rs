@@ -217,6 +217,17 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn low_bf16(self, pairs: Self::I32) -> Self::F32 {
+        proven!(self, _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs)))
+    }
+
+    #[inline(always)]
+    fn high_bf16(self, pairs: Self::I32) -> Self::F32 {
+        let high = proven!(self, _mm256_set1_epi32(0xffff_0000_u32.cast_signed()));
+        proven!(self, _mm256_castsi256_ps(_mm256_and_si256(pairs, high)))
+    }
+
+    #[inline(always)]
     fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
         proven!(self, _mm256_xor_si256(a, b))
     }

@@ -8,18 +8,18 @@ use core::arch::x86_64::{
     __m512, __m512i, __mmask16, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadu_si128,
     _mm_mask_storeu_epi8, _mm_maskz_loadu_epi8, _mm_prefetch, _mm_storeu_si128, _mm256_loadu_si256,
     _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_adds_epi16, _mm512_and_si512,
-    _mm512_broadcast_i32x4, _mm512_castsi512_si128, _mm512_castsi512_si256, _mm512_cvtepi8_epi32,
-    _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps, _mm512_cvtps_epi32,
-    _mm512_cvtps_ph, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32,
+    _mm512_broadcast_i32x4, _mm512_castsi512_ps, _mm512_castsi512_si128, _mm512_castsi512_si256,
+    _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtph_ps,
+    _mm512_cvtps_epi32, _mm512_cvtps_ph, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32,
     _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_loadu_si512,
     _mm512_mask_blend_epi8, _mm512_mask_blend_ps, _mm512_mask_storeu_epi8, _mm512_mask_storeu_ps,
     _mm512_maskz_expand_ps, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps, _mm512_max_epu8, _mm512_max_ps,
     _mm512_min_epu8, _mm512_min_epu32, _mm512_min_ps, _mm512_movepi8_mask, _mm512_mul_ps, _mm512_packs_epi32,
     _mm512_packus_epi16, _mm512_permutex2var_epi8, _mm512_permutex2var_ps, _mm512_permutexvar_epi32,
     _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_shuffle_epi8, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi32,
-    _mm512_test_epi32_mask, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
-    _mm512_unpacklo_epi16, _mm512_xor_si512,
+    _mm512_shuffle_epi8, _mm512_slli_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_sub_epi32, _mm512_test_epi32_mask, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16,
+    _mm512_unpacklo_epi8, _mm512_unpacklo_epi16, _mm512_xor_si512,
 };
 
 use super::{Simd, pairs_of_codes, shifts_of_codes};
@@ -220,6 +220,17 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn round(self, value: Self::F32) -> Self::I32 {
         proven!(self, _mm512_cvtps_epi32(value))
+    }
+
+    #[inline(always)]
+    fn low_bf16(self, pairs: Self::I32) -> Self::F32 {
+        proven!(self, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)))
+    }
+
+    #[inline(always)]
+    fn high_bf16(self, pairs: Self::I32) -> Self::F32 {
+        let high = proven!(self, _mm512_set1_epi32(0xffff_0000_u32.cast_signed()));
+        proven!(self, _mm512_castsi512_ps(_mm512_and_si512(pairs, high)))
     }
 
     #[inline(always)]

@@ -6,15 +6,27 @@
 #![expect(unsafe_code, reason = "the declarations of unchecked loads")]
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_amx.rs"]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16;
+mod matrix;
 mod scalar;
 
+pub(crate) use amx::{Amx, Tiles};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512_bf16::Avx512Bf16;
+pub(crate) use matrix::{Elements, MATRIX_COLUMNS, MATRIX_ROWS, MOST_CHUNK_BYTES, MOST_RUNS, Product, Sums};
 pub(crate) use scalar::Scalar;
 
 /// A proof that an instruction set is present, and its register operations.
@@ -107,6 +119,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         const FAR: f32 = 4_194_304.0;
         self.round(self.min_f32(self.splat_f32(FAR), self.max_f32(self.splat_f32(-FAR), value)))
     }
+
+    /// The lower bf16 of each lane, widened.
+    fn low_bf16(self, pairs: Self::I32) -> Self::F32;
+    /// The upper bf16 of each lane, widened.
+    fn high_bf16(self, pairs: Self::I32) -> Self::F32;
 
     /// `a ^ b`.
     fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;

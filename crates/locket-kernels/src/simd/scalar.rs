@@ -161,6 +161,16 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn low_bf16(self, pairs: Self::I32) -> Self::F32 {
+        from_fn(|lane| f32::from_bits(pairs[lane].cast_unsigned() << 16))
+    }
+
+    #[inline(always)]
+    fn high_bf16(self, pairs: Self::I32) -> Self::F32 {
+        from_fn(|lane| f32::from_bits(pairs[lane].cast_unsigned() & 0xffff_0000))
+    }
+
+    #[inline(always)]
     fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
         from_fn(|lane| a[lane] ^ b[lane])
     }

@@ -23,6 +23,23 @@ pub struct WeightsF32<'a> {
     pub(crate) form: Form<'a>,
 }
 
+/// Plain values of one of the float types.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Values<'a> {
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+}
+
+impl Values<'_> {
+    /// Returns one, widened exactly.
+    pub(crate) fn get(self, at: usize) -> f32 {
+        match self {
+            Self::F32(values) => values[at],
+            Self::F16(values) => values[at].to_f32(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Form<'a> {
     Dense(&'a [f32]),
@@ -197,6 +214,15 @@ impl<'a> WeightsF32<'a> {
             self.k
         );
         Self { taps, ..self }
+    }
+
+    /// The plain values, as they are stored; `None` for compressed forms.
+    pub(crate) fn values(&self) -> Option<Values<'a>> {
+        match self.form {
+            Form::Dense(values) => Some(Values::F32(values)),
+            Form::F16(values) => Some(Values::F16(values)),
+            _ => None,
+        }
     }
 
     /// How a row is stored.

@@ -200,7 +200,7 @@ impl WinogradF32 {
 
     /// Returns what runs, such as `f32_conv_winograd_avx512`.
     pub fn kernel_name(&self) -> &'static str {
-        match self.isa.name() {
+        match self.isa.vector_name() {
             "avx512" => "f32_conv_winograd_avx512",
             "avx2" => "f32_conv_winograd_avx2",
             _ => "f32_conv_winograd_scalar",
