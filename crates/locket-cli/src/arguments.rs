@@ -29,7 +29,7 @@ pub(crate) struct Global {
     /// Threads that may be used; as many as there are cores if not given
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// Instruction set of the kernels: scalar, avx2 or avx512; the best of this machine if not given
+    /// Instruction set of the kernels: scalar, avx2, avx512 or amx; the best of this machine if not given
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) isa: Option<String>,
     /// Computes every tensor as a whole: no chains of convolutions that run strip by strip

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use locket_kernels::Isa;
 use locket_report::table::Table;
-use locket_runtime::PlanOptions;
+use locket_runtime::{PlanOptions, Precision};
 use serde::Serialize;
 
 use crate::arguments::Global;
@@ -20,7 +20,7 @@ use crate::arguments::Global;
 const MAX_THREADS: usize = 1024;
 
 /// The global options, checked, and where output goes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Context {
     /// True if the result is to be one JSON object.
     pub(crate) json: bool,
@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) isa: Isa,
     /// Threads that may be used.
     pub(crate) threads: usize,
+    /// Arithmetic of layers on floats.
+    pub(crate) precision: Precision,
     depth_first: bool,
     colour: bool,
 }
@@ -55,10 +57,19 @@ impl Context {
                 .as_deref()
                 .map_or(Ok(Isa::best()), |name| find_isa("--isa", name))?,
             threads,
+            precision: Precision::Float32,
             depth_first: !global.no_depth_first,
             colour: io::stdout().is_terminal()
                 && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         })
+    }
+
+    /// The same with another arithmetic of layers on floats.
+    pub(crate) fn in_precision(&self, precision: Precision) -> Self {
+        Self {
+            precision,
+            ..self.clone()
+        }
     }
 
     /// The same for less memory, for those that say how much a model needs.
@@ -75,6 +86,7 @@ impl Context {
             isa: self.isa,
             threads: self.threads,
             lean: false,
+            precision: self.precision,
             depth_first: self.depth_first,
         }
     }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod arithmetic;
 mod budget;
 mod commands;
 mod context;

@@ -38,5 +38,5 @@ pub use node::{Call, Node};
 pub use operator::{Availability, Operator, Param, Signature};
 pub use packs::{Packs, Record};
 pub use rows::{RowWindow, Strip};
-pub use step::{Prepare, Prepared, ReferenceStep, Step};
+pub use step::{Precision, Prepare, Prepared, ReferenceStep, Step};
 pub use weight::Weight;

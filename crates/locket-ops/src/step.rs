@@ -8,6 +8,17 @@ use locket_tensor::{DType, Shape, TensorMut, TensorRef};
 
 use crate::{Layout, Node, OpError, Packs, RowWindow, Strip, registry};
 
+/// The arithmetic of a float32 program's convolutions and fully connected layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As the program says.
+    #[default]
+    Float32,
+    /// Factors narrowed to bf16 (8 significant bits), sums in float32: see [`locket_kernels::ConvBf16`]. Layers with groups or
+    /// compressed weights, and products of two computed values, stay as they are.
+    Bf16,
+}
+
 /// What an operator knows when it prepares a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Prepare<'a> {
@@ -19,6 +30,8 @@ pub struct Prepare<'a> {
     pub output: usize,
     /// Whether less memory is preferred to less time.
     pub lean: bool,
+    /// The arithmetic that is asked for.
+    pub precision: Precision,
     /// For each value of the function, its layout.
     pub layouts: &'a [Layout],
     /// Where packed weights come from.

@@ -45,6 +45,9 @@ struct Description {
     source: Source,
     /// As [`crate::PlanOptions::lean`].
     lean: bool,
+    /// Whether kernels were packed for [`crate::Precision::Bf16`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    bf16: bool,
     /// Places of the program's constants; `None` for those that only packed weights were made of.
     constants: Vec<Option<Span>>,
     targets: Vec<Target>,

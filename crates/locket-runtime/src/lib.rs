@@ -18,4 +18,5 @@ pub mod plan;
 pub use compile::{Compiled, compile};
 pub use compiled::{CompiledError, CompiledFile};
 pub use exec::{Observer, RunError, Session, StepEvent};
+pub use locket_ops::Precision;
 pub use plan::{MemoryReport, Plan, PlanError, PlanOptions, plan};

@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use locket_kernels::Isa;
 use locket_mil::Function;
-use locket_ops::{Cost, Layout, OpError, Packs, Step};
+use locket_ops::{Cost, Layout, OpError, Packs, Precision, Step};
 use locket_tensor::{DType, Shape, Tensor};
 
 pub(crate) use constants::Folded;
@@ -32,6 +32,8 @@ pub struct PlanOptions {
     pub threads: usize,
     /// Prefers less memory to less time: no weights that are kept transformed, larger than they are.
     pub lean: bool,
+    /// The arithmetic of convolutions and fully connected layers on floats.
+    pub precision: Precision,
     /// Computes chains of convolutions strip by strip, so that what lies between them stays in the cache and out of the arena.
     pub depth_first: bool,
 }

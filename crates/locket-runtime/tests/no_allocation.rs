@@ -58,6 +58,7 @@ fn predict_allocates_nothing() {
                 isa: Isa::best(),
                 threads,
                 lean: false,
+                precision: locket_runtime::Precision::Float32,
                 depth_first: true,
             },
         )

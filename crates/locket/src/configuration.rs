@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use locket_kernels::Isa;
+use locket_runtime::Precision;
 
 /// Which processors a model may use. Locket runs on the CPU: every choice includes it, and none adds another here. The
 /// names are Core ML's, so that a configuration can be carried over.
@@ -28,6 +29,8 @@ pub struct ModelConfiguration {
     pub threads: Option<usize>,
     /// Instruction set of the kernels; `None` for the best of this machine.
     pub isa: Option<Isa>,
+    /// Arithmetic of convolutions and fully connected layers on floats; float32 unless told otherwise.
+    pub precision: Precision,
     /// The function to run; `None` for the model's default one.
     pub function_name: Option<String>,
     /// Bytes that weights, tensors and scratch may take together. Checked on the plan, before a byte is reserved.

@@ -32,6 +32,6 @@ pub use configuration::{ComputeUnits, ModelConfiguration};
 pub use error::Error;
 pub use features::{DictionaryFeatureProvider, FeatureDescription, FeatureProvider};
 pub use locket_kernels::Isa;
-pub use locket_runtime::{Plan, Session};
+pub use locket_runtime::{Plan, Precision, Session};
 pub use locket_tensor::{DType, Tensor, TensorMut, TensorRef};
 pub use model::{Admission, CompiledModel, Model};

@@ -13,7 +13,7 @@ use locket_formats::{ReadOptions, limits::Limits};
 use locket_kernels::Isa;
 use locket_mil::{Diagnostic, Dialect, Function, Program};
 use locket_runtime::{
-    CompiledError, CompiledFile, Plan, PlanOptions, Session, compile,
+    CompiledError, CompiledFile, Plan, PlanOptions, Precision, Session, compile,
     compiled::{Source, is_compiled, save},
 };
 use locket_tensor::{AlignedBytes, Tensor, TensorMut, TensorRef};
@@ -102,6 +102,7 @@ impl CompiledModel {
                 isa,
                 threads: 1,
                 lean: false,
+                precision: Precision::Float32,
                 depth_first: true,
             })
             .collect();
@@ -127,6 +128,7 @@ fn options(configuration: &ModelConfiguration) -> PlanOptions {
         isa: configuration.isa.unwrap_or_else(Isa::best),
         threads: configuration.threads.unwrap_or_else(cores),
         lean: false,
+        precision: configuration.precision,
         depth_first: true,
     }
 }

@@ -11,7 +11,14 @@ use locket_report::{
 };
 use serde::Serialize;
 
-use crate::{budget::LatencyOptions, context::Context, facts, model, steadiness::SteadinessOptions, tensors};
+use crate::{
+    arithmetic::{ArithmeticOptions, Deviation, deviation},
+    budget::LatencyOptions,
+    context::Context,
+    facts, model,
+    steadiness::SteadinessOptions,
+    tensors,
+};
 
 /// Predictions before the measurement, after which a tenth of a second of further ones follows.
 const WARM_UP: usize = 5;
@@ -45,6 +52,8 @@ pub(crate) struct Options {
     budget: LatencyOptions,
     #[command(flatten)]
     steadiness: SteadinessOptions,
+    #[command(flatten)]
+    arithmetic: ArithmeticOptions,
 }
 
 /// The keys that the driver of the comparison reads, and those of the tail.
@@ -76,9 +85,13 @@ struct Line {
     /// At 95 % confidence; absent without a budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     overrun_bound: Option<f64>,
+    /// Absent in float32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against_float32: Option<Deviation>,
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
+    let context = &options.arithmetic.of(context);
     let protocol = LatencyProtocol {
         warm_up: WARM_UP,
         iterations: options.iters.max(1),
@@ -97,6 +110,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     line.rss_base_kb = rss_base_kb;
     line.planned_kb = (session.plan().peak_bytes() as u64).div_ceil(1024);
     line.overrun_bound = budget.map(|budget| latency.overrun_bound(budget, CONFIDENCE));
+    line.against_float32 = deviation(&options.model, &mut session, &inputs, context)?;
     if context.json {
         // A line as the other runners print it: no version of the schema here.
         context.print(&format!("{}\n", serde_json::to_string(&line)?))?;
@@ -152,6 +166,7 @@ fn line(options: &Options, context: &Context, latency: &Latency, load_ms: f64) -
         major_faults: latency.disturbances.major_faults,
         involuntary_switches: latency.disturbances.involuntary_switches,
         overrun_bound: None,
+        against_float32: None,
     }
 }
 
@@ -220,6 +235,9 @@ fn text(
         facts::processor(),
         facts::kernel()
     ));
+    if let Some(deviation) = &line.against_float32 {
+        text.push_str(&deviation.text());
+    }
     if let Some(budget) = budget {
         text.push_str(&format!(
             "{} of {} took longer than {}: chance of an overrun at most {} (95 % confidence, if predictions are independent)\n",

@@ -11,7 +11,7 @@ use locket_report::{
 };
 use serde::Serialize;
 
-use crate::{context::Context, labelled, model};
+use crate::{arithmetic::ArithmeticOptions, context::Context, labelled, model};
 
 /// Confidence of the intervals, two-sided.
 const CONFIDENCE: f64 = 0.95;
@@ -34,6 +34,8 @@ pub(crate) struct Options {
     /// Takes only the first samples
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    #[command(flatten)]
+    arithmetic: ArithmeticOptions,
 }
 
 #[derive(Serialize)]
@@ -60,6 +62,7 @@ struct Outcome {
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
+    let context = &options.arithmetic.of(context);
     if options.limit == Some(0) {
         bail!("--limit: expected at least 1, found 0");
     }

@@ -14,7 +14,7 @@ use locket_tensor::Tensor;
 use serde::Serialize;
 
 use self::roofline::Roofline;
-use crate::{context::Context, facts, model, tensors};
+use crate::{arithmetic::ArithmeticOptions, context::Context, facts, model, tensors};
 
 /// Runs every kernel alone at the shapes of a model, with the alternatives that were not chosen, against the roofline
 ///
@@ -33,6 +33,8 @@ pub(crate) struct Options {
     /// Shapes to show, those first on which most time is spent; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 30)]
     top: usize,
+    #[command(flatten)]
+    arithmetic: ArithmeticOptions,
 }
 
 /// One way to compute something.
@@ -74,6 +76,7 @@ struct Outcome {
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
+    let context = &options.arithmetic.of(context);
     if options.runs == 0 {
         bail!("--runs: expected at least 1, found 0");
     }

@@ -19,7 +19,7 @@ use self::{
     counters::{Counters, Counts},
     measure::Profile,
 };
-use crate::{context::Context, facts, model, tensors};
+use crate::{arithmetic::ArithmeticOptions, context::Context, facts, model, tensors};
 
 /// Width of the memory chart.
 const CHART: usize = 64;
@@ -44,6 +44,8 @@ pub(crate) struct Options {
     /// Writes a trace for ui.perfetto.dev or chrome://tracing
     #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
+    #[command(flatten)]
+    arithmetic: ArithmeticOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -92,6 +94,7 @@ struct Outcome {
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
+    let context = &options.arithmetic.of(context);
     if options.runs == 0 {
         bail!("--runs: expected at least 1, found 0");
     }

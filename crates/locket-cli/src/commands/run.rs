@@ -16,6 +16,7 @@ use locket_tensor::{Tensor, TensorRef};
 use serde::Serialize;
 
 use crate::{
+    arithmetic::ArithmeticOptions,
     context::Context,
     model,
     tensors::{self, OutputBuffers},
@@ -33,6 +34,8 @@ pub(crate) struct Options {
     /// Folder for the outputs, which are named after the model's; made if it is not there
     #[arg(long, value_name = "DIR")]
     output_dir: PathBuf,
+    #[command(flatten)]
+    arithmetic: ArithmeticOptions,
 }
 
 #[derive(Serialize)]
@@ -52,6 +55,7 @@ struct Outcome {
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
+    let context = &options.arithmetic.of(context);
     let (mut session, _) = model::open(&options.model, context.plan_options())?;
     let inputs = read_inputs(&options.inputs, &session.plan().inputs)?;
     let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();

@@ -135,6 +135,19 @@ fn bench_prints_the_keys_of_the_comparison_and_of_the_tail() {
 }
 
 #[test]
+fn bench_in_bf16_tells_how_far_it_is_from_float32() {
+    let workplace = Workplace::new();
+    let text = workplace.output("bench model.mlpackage --threads 1 --iters 5 --precision bf16 --json");
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let difference = &line["against_float32"];
+    let ratio = difference["signal_to_noise_db"].as_f64().unwrap();
+    assert!((20.0..90.0).contains(&ratio), "{line}");
+    assert!(difference["greatest_relative"].as_f64().unwrap() < 0.1, "{line}");
+    let text = workplace.output("bench model.mlpackage --threads 1 --iters 5 --precision bf16");
+    assert!(text.contains("bf16 against float32 on these inputs: "), "{text}");
+}
+
+#[test]
 fn profile_covers_every_operator_and_writes_a_trace() {
     let workplace = Workplace::new();
     let json = workplace.json("profile model.mlpackage --runs 5 --trace trace.json");

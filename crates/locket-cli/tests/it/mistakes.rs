@@ -169,6 +169,7 @@ fn options_that_make_no_sense() {
             "bench model.mlpackage --fps 30 --reserve 40ms",
             "bench model.mlpackage --fps 30 --latency 25ms",
             "bench model.mlpackage --min-time -1",
+            "bench model.mlpackage --precision fp16",
             "inspect model.mlpackage --threads 0",
             "inspect",
             "inpsect model.mlpackage",
@@ -190,6 +191,8 @@ fn options_that_make_no_sense() {
             error: the argument '--fps <N>' cannot be used with '--latency <TIME>'; see locket --help
             $ locket bench model.mlpackage --min-time -1
             error: --min-time: expected 0 to 1000000000 seconds, found -1
+            $ locket bench model.mlpackage --precision fp16
+            error: invalid value 'fp16' for '--precision <NAME>' [possible values: float32, bf16]; a similar value exists: 'bf16'; see locket --help
             $ locket inspect model.mlpackage --threads 0
             error: --threads: expected 1 to 1024, found 0
             $ locket inspect

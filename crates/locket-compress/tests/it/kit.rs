@@ -23,6 +23,7 @@ pub(crate) fn plan_options() -> PlanOptions {
         isa: Isa::best(),
         threads: 2,
         lean: false,
+        precision: locket_runtime::Precision::Float32,
         depth_first: true,
     }
 }

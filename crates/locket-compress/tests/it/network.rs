@@ -82,6 +82,7 @@ pub(crate) fn plan_options(threads: usize) -> PlanOptions {
         isa: Isa::best(),
         threads,
         lean: false,
+        precision: locket_runtime::Precision::Float32,
         depth_first: true,
     }
 }

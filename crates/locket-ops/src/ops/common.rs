@@ -3,6 +3,7 @@
 pub(crate) mod block;
 pub(crate) mod checks;
 pub(crate) mod compressed;
+pub(crate) mod conv_steps;
 pub(crate) mod copy;
 #[cfg(test)]
 mod copy_tests;

@@ -17,7 +17,10 @@ use locket_tensor::{DType, TensorMut};
 
 use crate::{
     Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, RowWindow,
-    Signature, Step, Strip, packing::Packing, window::Window,
+    Signature, Step, Strip,
+    ops::common::conv_steps::{bf16_step, float_step},
+    packing::Packing,
+    window::Window,
 };
 
 /// The operator `conv`.
@@ -259,6 +262,9 @@ impl Operator for Conv {
             Ok((packing, kept_floats(node, "bias")?))
         })?;
         let fresh = fresh.as_ref();
+        if let Some(prepared) = bf16_step(prepare, &geometry, fresh, clamp)? {
+            return Ok(Some(prepared));
+        }
         if !prepare.lean && WinogradF32::suits(&geometry) {
             let dense = fresh.map(|(packing, bias)| (packing.dense(), bias));
             if packs.decide(node, dense.map(|(dense, _)| dense.is_some()))? {
@@ -353,28 +359,6 @@ pub(crate) fn kept_floats(node: &Node<'_>, param: &str) -> Result<Option<Vec<f32
         .ok_or_else(|| node.param_error(param, "must be known before the program runs"))
 }
 
-/// A step around a float convolution; one pixel output (a fully connected layer) is divided by channels.
-pub(crate) fn float_step(kernel: ConvF32, residual: bool) -> Prepared {
-    let geometry = kernel.geometry();
-    let (pixels, channels) = (geometry.out_pixels(), geometry.out_channels);
-    let (bytes, scratch) = (kernel.weight_bytes(), kernel.scratch_elems() * 4);
-    let prepared = if pixels == 1 && !residual && geometry.groups == 1 {
-        let grain = kernel.column_grain().max(1);
-        Prepared::new(
-            ColumnStep {
-                kernel,
-                grain,
-                channels,
-            },
-            channels.div_ceil(grain),
-            grain * 4,
-        )
-    } else {
-        Prepared::new(ConvStep { kernel, residual }, pixels, channels * 4)
-    };
-    prepared.weights(bytes).scratch(scratch)
-}
-
 /// A step around a convolution by strips of rows.
 fn winograd_step(kernel: WinogradF32, residual: bool) -> Prepared {
     let geometry = kernel.geometry();
@@ -407,67 +391,6 @@ impl Step for WinogradStep {
             residual,
             bytemuck::cast_slice_mut(output),
             units,
-            bytemuck::cast_slice_mut(scratch),
-        );
-    }
-
-    fn kernel(&self) -> &str {
-        self.kernel.kernel_name()
-    }
-}
-
-#[derive(Debug)]
-struct ConvStep {
-    kernel: ConvF32,
-    residual: bool,
-}
-
-impl Step for ConvStep {
-    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], scratch: &mut [u8]) {
-        let channels = self.kernel.geometry().out_channels;
-        let residual = self.residual.then(|| {
-            &bytemuck::cast_slice::<u8, f32>(inputs[1])[units.start * channels..units.end * channels]
-        });
-        self.kernel.run(
-            bytemuck::cast_slice(inputs[0]),
-            residual,
-            bytemuck::cast_slice_mut(output),
-            units,
-            bytemuck::cast_slice_mut(scratch),
-        );
-    }
-
-    fn kernel(&self) -> &str {
-        self.kernel.kernel_name()
-    }
-
-    fn row_window(&self) -> Option<RowWindow> {
-        row_window(self.kernel.geometry(), 4, 4)
-    }
-
-    fn strip(&self, strip: Strip) -> Option<Box<dyn Step>> {
-        let geometry = strip_of(self.kernel.geometry(), strip)?;
-        Some(Box::new(Self {
-            kernel: self.kernel.with_rows(geometry),
-            residual: self.residual,
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct ColumnStep {
-    kernel: ConvF32,
-    grain: usize,
-    channels: usize,
-}
-
-impl Step for ColumnStep {
-    fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], scratch: &mut [u8]) {
-        let columns = units.start * self.grain..(units.end * self.grain).min(self.channels);
-        self.kernel.run_columns(
-            bytemuck::cast_slice(inputs[0]),
-            bytemuck::cast_slice_mut(output),
-            columns,
             bytemuck::cast_slice_mut(scratch),
         );
     }

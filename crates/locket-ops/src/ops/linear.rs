@@ -11,7 +11,10 @@ use locket_tensor::{DType, TensorMut};
 
 use crate::{
     Availability, Call, Cost, Node, OpError, Operator, Param, Prepare, Prepared, Signature,
-    ops::conv::{clamp, float_step, kept_floats, store},
+    ops::{
+        common::conv_steps::{bf16_step, float_step},
+        conv::{clamp, kept_floats, store},
+    },
     packing::Packing,
 };
 
@@ -136,16 +139,14 @@ impl Operator for Linear {
         let fresh = packs.unless_stored(node, &KEPT, || {
             let packing = Packing::of(&weight, &[n, k])
                 .ok_or_else(|| node.param_error("weight", "expected a tensor of numbers"))?;
-            let bias = kept_floats(node, "bias")?;
-            let weights = packing.weights();
-            Ok(ConvF32::new(
-                isa,
-                geometry.clone(),
-                &weights,
-                bias.as_deref(),
-                clamp,
-            ))
+            Ok((packing, kept_floats(node, "bias")?))
         })?;
+        if let Some(prepared) = bf16_step(prepare, &geometry, fresh.as_ref(), clamp)? {
+            return Ok(Some(prepared));
+        }
+        let fresh = fresh.map(|(packing, bias)| {
+            ConvF32::new(isa, geometry.clone(), &packing.weights(), bias.as_deref(), clamp)
+        });
         let kernel = packs.kernel(node, fresh, |parts| ConvF32::stored(isa, geometry, clamp, parts))?;
         Ok(Some(float_step(kernel, false)))
     }

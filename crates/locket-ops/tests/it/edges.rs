@@ -58,6 +58,7 @@ fn check(call: &str, inputs: &[f32], absolute: f32) {
     for isa in Isa::available() {
         let prepare = Prepare {
             lean: false,
+            precision: locket_ops::Precision::Float32,
             packs: &Packs::fresh(),
             node,
             isa,

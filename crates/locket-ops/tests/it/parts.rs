@@ -81,6 +81,7 @@ impl Case {
             .collect();
         let prepare = Prepare {
             lean: false,
+            precision: locket_ops::Precision::Float32,
             packs: &Packs::fresh(),
             node,
             isa: Isa::best(),

@@ -199,6 +199,7 @@ fn run_step(
 ) -> Option<(Vec<u8>, String)> {
     let prepare = Prepare {
         lean: false,
+        precision: locket_ops::Precision::Float32,
         packs: &Packs::fresh(),
         node: *node,
         isa,

@@ -27,6 +27,7 @@ pub(super) fn run(context: &Context<'_>) -> Vec<Finding> {
         }
         let prepare = Prepare {
             lean: false,
+            precision: locket_ops::Precision::Float32,
             packs: &Packs::fresh(),
             node,
             isa: Isa::SCALAR,

@@ -323,6 +323,7 @@ pub(crate) fn run_planned(function: &Function, values: &[(ValueId, Tensor)], thr
         isa: Isa::best(),
         threads,
         lean: false,
+        precision: locket_runtime::Precision::Float32,
         depth_first: true,
     };
     let plan =

@@ -5,7 +5,7 @@ use std::{cell::RefCell, fs::File, io::Read, path::Path, sync::Arc};
 use bytes::Bytes;
 use locket_kernels::{Isa, Parts};
 use locket_mil::{Function, text};
-use locket_ops::{Node, Packs, registry};
+use locket_ops::{Node, Packs, Precision, registry};
 use locket_tensor::{DType, Storage, Tensor, mmap};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -76,7 +76,7 @@ impl CompiledFile {
     }
 
     /// Plans the model for the fastest instruction set of the file that is at most `options.isa`, with the file's choice between
-    /// memory and time.
+    /// memory and time and its precision.
     ///
     /// # Errors
     ///
@@ -92,6 +92,11 @@ impl CompiledFile {
         let options = PlanOptions {
             isa,
             lean: self.description.lean,
+            precision: if self.description.bf16 {
+                Precision::Bf16
+            } else {
+                Precision::Float32
+            },
             ..options
         };
         let plan = plan_folded(&fold(function)?, options, &packs)?;

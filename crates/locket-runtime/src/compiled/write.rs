@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use locket_mil::{Function, ValueId, text};
-use locket_ops::{Packs, Record};
+use locket_ops::{Packs, Precision, Record};
 use locket_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
@@ -52,7 +52,7 @@ pub fn save(
 }
 
 /// Writes the compiled form of a function as it was read, with kernels for the instruction sets of `targets`. The options of all
-/// targets must agree in whether they are lean; numbers of threads do not matter, they are chosen when the file is opened.
+/// targets must agree in whether they are lean and in their precision; numbers of threads do not matter, they are chosen when the file is opened.
 ///
 /// # Errors
 ///
@@ -84,6 +84,7 @@ pub fn write(
         constants.len() - 1
     });
     let lean = targets.iter().any(|options| options.lean);
+    let bf16 = targets.iter().any(|options| options.precision == Precision::Bf16);
     let targets = targets.iter().zip(records).map(|(options, record)| Target {
         isa: options.isa.name().to_owned(),
         parts: record
@@ -104,6 +105,7 @@ pub fn write(
         source,
         targets: targets.collect(),
         lean,
+        bf16,
         constants,
         program,
     };

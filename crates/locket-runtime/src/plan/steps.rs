@@ -143,6 +143,7 @@ impl Maker<'_> {
             }
             let prepare = Prepare {
                 lean: self.options.lean,
+                precision: self.options.precision,
                 node,
                 isa: self.options.isa,
                 output: position,

@@ -8,7 +8,7 @@ use std::{
 use locket_kernels::Isa;
 use locket_mil::Function;
 use locket_runtime::{
-    CompiledError, CompiledFile, PlanOptions, Session, compile,
+    CompiledError, CompiledFile, PlanOptions, Precision, Session, compile,
     compiled::{Source, is_compiled, save},
 };
 use locket_tensor::{DType, Tensor};
@@ -60,6 +60,7 @@ fn options(isa: Isa) -> PlanOptions {
         isa,
         threads: 1,
         lean: false,
+        precision: Precision::Float32,
         depth_first: true,
     }
 }
@@ -129,6 +130,34 @@ fn compiled_models_give_the_same_bits_on_every_instruction_set() {
             assert_eq!(kernels(session.plan()), kernels(&plan));
             assert_eq!(session.plan().peak_bytes(), plan.peak_bytes());
             let expected = predict(&mut Session::new(plan).unwrap(), &inputs);
+            assert_eq!(predict(&mut session, &inputs), expected);
+        }
+    }
+}
+
+#[test]
+fn a_file_keeps_the_arithmetic_that_it_was_compiled_for() {
+    for text in [RESIDUAL, COMPRESSED] {
+        let function = function(text);
+        let inputs = [given(&function)];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.locket");
+        for isa in Isa::available() {
+            let narrow = PlanOptions {
+                precision: Precision::Bf16,
+                ..options(isa)
+            };
+            save(&function, &[narrow], source(), &path).unwrap();
+            let plan = compile(&function, narrow).unwrap().plan;
+            assert!(
+                plan.steps
+                    .iter()
+                    .any(|step| step.step.kernel().starts_with("bf16_"))
+            );
+            let expected = predict(&mut Session::new(plan).unwrap(), &inputs);
+            // Opened as if for float32.
+            let mut session = open(&path, isa).unwrap();
+            assert_eq!(session.plan().options.precision, Precision::Bf16);
             assert_eq!(predict(&mut session, &inputs), expected);
         }
     }

@@ -57,6 +57,7 @@ fn planned(text: &str, isa: Isa, threads: usize, depth_first: bool) -> Plan {
         isa,
         threads,
         lean: false,
+        precision: locket_runtime::Precision::Float32,
         depth_first,
     };
     plan(&function(text), options).unwrap()

@@ -13,6 +13,7 @@ fn memory_over_time_is_exact() {
             isa: Isa::best(),
             threads: 1,
             lean: false,
+            precision: locket_runtime::Precision::Float32,
             depth_first: true,
         },
     )

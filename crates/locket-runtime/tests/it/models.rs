@@ -40,6 +40,7 @@ pub(crate) fn session(function: &Function, isa: Isa, threads: usize) -> Session 
                 isa,
                 threads,
                 lean: false,
+                precision: locket_runtime::Precision::Float32,
                 depth_first: true,
             },
         )

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use locket_kernels::Isa;
-use locket_runtime::{Observer, RunError, StepEvent};
+use locket_runtime::{Observer, PlanOptions, Precision, RunError, Session, StepEvent, compile};
 use locket_tensor::{Tensor, TensorMut};
 
 use crate::models::{RESIDUAL, by_reference, function, input, predict, session};
@@ -42,9 +42,46 @@ fn sessions_agree_with_references() {
 fn threads_do_not_change_a_bit() {
     let function = function(RESIDUAL);
     let inputs = [input(&function, 0)];
-    let one = predict(&mut session(&function, Isa::best(), 1), &inputs);
-    let three = predict(&mut session(&function, Isa::best(), 3), &inputs);
-    assert_eq!(one, three);
+    for precision in [Precision::Float32, Precision::Bf16] {
+        for isa in Isa::available() {
+            let [one, three] = [1, 3].map(|threads| {
+                let options = PlanOptions {
+                    precision,
+                    ..session(&function, isa, threads).plan().options
+                };
+                let plan = compile(&function, options).unwrap().plan;
+                predict(&mut Session::new(plan).unwrap(), &inputs)
+            });
+            assert_eq!(one, three, "{precision:?} {isa}");
+        }
+    }
+}
+
+#[test]
+fn bf16_is_near_float32_but_not_the_same() {
+    let function = function(RESIDUAL);
+    let inputs = [input(&function, 0)];
+    let expected = by_reference(&function, &inputs)[0].to_f32().unwrap();
+    let largest = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
+    for isa in Isa::available() {
+        let options = PlanOptions {
+            precision: Precision::Bf16,
+            ..session(&function, isa, 1).plan().options
+        };
+        let plan = compile(&function, options).unwrap().plan;
+        let found = predict(&mut Session::new(plan).unwrap(), &inputs)[0]
+            .to_f32()
+            .unwrap();
+        let difference = found
+            .iter()
+            .zip(&expected)
+            .fold(0f32, |max, (a, b)| max.max((a - b).abs()));
+        // Four layers, each moving its factors by up to 2⁻⁹.
+        assert!(
+            difference > 1e-5 * largest && difference < 0.02 * largest,
+            "{isa}: {difference} of {largest}"
+        );
+    }
 }
 
 #[test]

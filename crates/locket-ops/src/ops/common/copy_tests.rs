@@ -15,6 +15,7 @@ fn prepared(function: &Function, layouts: [Layout; 2]) -> Prepared {
     let operator = registry::find(&node).unwrap();
     let prepare = Prepare {
         lean: false,
+        precision: crate::Precision::Float32,
         packs: &Packs::fresh(),
         node,
         isa: Isa::SCALAR,
