@@ -2,7 +2,9 @@
 
 use core::ops::Range;
 
-use crate::conv::{MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_block, for_each_tile, run_tile};
+use crate::conv::{
+    Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_block, for_each_tile, run_tile,
+};
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
 use crate::weights::Panels;
@@ -182,6 +184,7 @@ impl Kernel for Run<'_> {
                         output_stride,
                         columns: panel.columns,
                         clamp: [f32::NEG_INFINITY, f32::INFINITY],
+                        ahead: Ahead::default(),
                         alone: matmul.shape[0] == 1,
                     };
                     run_tile(simd, panel.vectors, &mut tile);

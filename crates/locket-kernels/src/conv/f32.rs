@@ -3,7 +3,8 @@
 use core::ops::Range;
 
 use super::{
-    FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, TileF32, for_each_block, for_each_tile, run_tile,
+    Ahead, FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, TileF32, for_each_block, for_each_tile,
+    run_tile,
 };
 use crate::aligned::Aligned;
 use crate::geometry::ConvGeometry;
@@ -437,6 +438,11 @@ impl Run<'_> {
                 output_stride: geometry.output_stride,
                 columns: panel.columns,
                 clamp: conv.clamp,
+                ahead: Ahead::of(
+                    size_of_val(weights),
+                    geometry.depth(),
+                    [first - range.start, count, range.len()],
+                ),
                 alone: geometry.out_pixels() == 1,
             };
             run_tile(simd, panel.vectors, &mut tile);

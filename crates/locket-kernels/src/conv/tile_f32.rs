@@ -25,9 +25,30 @@ pub(crate) struct TileF32<'a> {
     /// Channels to write; lanes beyond are padding.
     pub(crate) columns: usize,
     pub(crate) clamp: [f32; 2],
+    pub(crate) ahead: Ahead,
     /// Whether the whole product has one row, however it is divided. Only then may that row be added up in its own way: else
     /// results would depend on where threads cut.
     pub(crate) alone: bool,
+}
+
+/// Which part of the panel after this one a tile asks for while it computes. The hardware reads ahead too late where a panel is used
+/// for a few tiles only, as in the last layers of a network; the weights of all layers do not stay in the caches.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ahead {
+    /// Bytes from the panel's start.
+    first: usize,
+    /// Bytes for each element of K.
+    step: usize,
+}
+
+impl Ahead {
+    /// The share of rows `first..first + count` of `rows` in a panel as large as this one, of `bytes` for `depth` elements of K.
+    pub(crate) fn of(bytes: usize, depth: usize, [first, count, rows]: [usize; 3]) -> Self {
+        Self {
+            first: bytes + bytes * first / rows.max(1),
+            step: (bytes * count).div_ceil((rows * depth).max(1)),
+        }
+    }
 }
 
 /// Runs a tile that is `vectors` registers wide.
@@ -73,6 +94,7 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
     assert_eq!(tile.taps.rows, ROWS, "the tile was chosen by its pixels");
     let mut runs = Runs::<_, ROWS>::empty(tile.taps.run);
     let mut panel = tile.panel;
+    let mut ahead = tile.ahead;
     for y in 0..height {
         for x in 0..width {
             tile.taps.gather(y, x, &mut runs);
@@ -81,24 +103,28 @@ fn tile_body<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &m
             if ROWS == 1 && tile.alone {
                 accumulate_one::<S, VECTORS>(simd, &mut acc[0], runs.row(0), tap);
             } else {
-                accumulate::<S, ROWS, VECTORS>(simd, &mut acc, &runs, tap);
+                accumulate::<S, ROWS, VECTORS>(simd, &mut acc, &runs, tap, tile.panel, ahead);
+                ahead.first += ahead.step * tile.taps.run;
             }
         }
     }
     store::<S, ROWS, VECTORS>(simd, acc, tile);
 }
 
-/// `acc[row][v] += runs[row][k] * panel[k][v]` over all k.
+/// `acc[row][v] += runs[row][k] * panel[k][v]` over all k; asks for what comes `ahead` of `start`.
 #[inline(always)]
 fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     acc: &mut [[S::F32; VECTORS]; ROWS],
     runs: &Runs<'_, f32, ROWS>,
     panel: &[f32],
+    start: &[f32],
+    ahead: Ahead,
 ) {
     let width = VECTORS * S::LANES;
     for (k, weights) in panel[..runs.len() * width].chunks_exact(width).enumerate() {
         let weights = load::<S, VECTORS>(simd, weights);
+        simd.prefetch_far(start, ahead.first + k * ahead.step);
         for row in 0..ROWS {
             // SAFETY: there are as many chunks as elements in a run, and `Taps::gather` set every row.
             let value = simd.splat_f32(unsafe { runs.read(row, k) });

@@ -5,7 +5,7 @@
 )]
 
 use core::arch::x86_64::{
-    __m256, __m256i, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128,
+    __m256, __m256i, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _MM_HINT_T1, _mm_loadl_epi64, _mm_loadu_si128,
     _mm_packus_epi16, _mm_packus_epi32, _mm_prefetch, _mm_storel_epi64, _mm_storeu_si128, _mm_unpackhi_epi64,
     _mm256_add_epi32, _mm256_add_ps, _mm256_adds_epi16, _mm256_and_si256, _mm256_blendv_ps,
     _mm256_broadcastsi128_si256, _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtepi8_epi32,
@@ -79,6 +79,13 @@ impl Simd for Avx2 {
         let ahead = from.as_ptr().cast::<i8>().wrapping_add(ahead);
         // SAFETY: a prefetch is a hint that faults nowhere.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) };
+    }
+
+    #[inline(always)]
+    fn prefetch_far<T>(self, from: &[T], ahead: usize) {
+        let ahead = from.as_ptr().cast::<i8>().wrapping_add(ahead);
+        // SAFETY: a prefetch is a hint that faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead) };
     }
 
     const NAME: &'static str = "avx2";

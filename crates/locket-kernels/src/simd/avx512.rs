@@ -5,7 +5,7 @@
 )]
 
 use core::arch::x86_64::{
-    __m512, __m512i, __mmask16, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadu_si128,
+    __m512, __m512i, __mmask16, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128,
     _mm_mask_storeu_epi8, _mm_maskz_loadu_epi8, _mm_prefetch, _mm_storeu_si128, _mm256_loadu_si256,
     _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_adds_epi16, _mm512_and_si512,
     _mm512_broadcast_i32x4, _mm512_castsi512_ps, _mm512_castsi512_si128, _mm512_castsi512_si256,
@@ -86,6 +86,13 @@ impl Simd for Avx512 {
         let ahead = from.as_ptr().cast::<i8>().wrapping_add(ahead);
         // SAFETY: a prefetch is a hint that faults nowhere.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) };
+    }
+
+    #[inline(always)]
+    fn prefetch_far<T>(self, from: &[T], ahead: usize) {
+        let ahead = from.as_ptr().cast::<i8>().wrapping_add(ahead);
+        // SAFETY: a prefetch is a hint that faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead) };
     }
 
     const NAME: &'static str = "avx512";

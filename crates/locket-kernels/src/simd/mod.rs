@@ -55,6 +55,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// Asks for the memory `ahead` bytes after the start of a slice, which may be anywhere.
     fn prefetch<T>(self, _from: &[T], _ahead: usize) {}
+    /// The same for the second-level cache.
+    fn prefetch_far<T>(self, _from: &[T], _ahead: usize) {}
 
     /// Replaces each byte by the table's entry.
     fn map_bytes(self, table: &[u8; 256], bytes: &mut [u8]) {
