@@ -52,4 +52,6 @@ pub enum LayoutRule {
     /// Any one layout, shared by the outputs and every input that is not constant and has the output's rank;
     /// inputs of another rank come row-major.
     Any,
+    /// The same, but inputs of another rank come as they lie.
+    AsTheyLie,
 }

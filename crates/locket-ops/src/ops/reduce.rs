@@ -214,7 +214,7 @@ impl Operator for Reduction {
 
     fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
         match (self.fold, node.ty("x")) {
-            (Some(_), Ok((DType::Float32, _))) => LayoutRule::Any,
+            (Some(_), Ok((DType::Float32, _))) => LayoutRule::AsTheyLie,
             _ => LayoutRule::RowMajor,
         }
     }

@@ -92,7 +92,11 @@ pub(super) fn prepare(prepare: &Prepare<'_>, fold: Fold, reduced: &Reduced) -> O
         .filter(|_| match result.len() == shape.len() {
             true => operand.layout == prepare.output_layout(),
             // The kept axes must be in the same order on both sides.
-            false => operand.layout == Layout::RowMajor && result.len() < 3,
+            false => {
+                let order = operand.layout.order(shape.len());
+                let kept = order.iter().filter(|axis| !reduced.axes.contains(axis));
+                result.len() < 3 && kept.is_sorted()
+            }
         });
     let step = ReduceStep {
         isa: prepare.isa,

@@ -79,6 +79,15 @@ impl Case {
                 }
             })
             .collect();
+        let as_they_lie = operator.layout_rule(&node) == LayoutRule::AsTheyLie;
+        let layouts: Vec<Layout> = layouts
+            .into_iter()
+            .enumerate()
+            .map(|(id, own)| match as_they_lie && id != out.index() {
+                true => layout,
+                false => own,
+            })
+            .collect();
         let prepare = Prepare {
             lean: false,
             precision: locket_ops::Precision::Float32,
@@ -155,7 +164,7 @@ fn cases() -> impl Iterator<Item = Case> {
         let layouts: &[Layout] = match operator.layout_rule(&Node::new(&function, operation)) {
             LayoutRule::RowMajor => &[Layout::RowMajor],
             LayoutRule::ChannelsLast => &[Layout::ChannelsLast],
-            LayoutRule::Any => &[Layout::RowMajor, Layout::ChannelsLast],
+            LayoutRule::Any | LayoutRule::AsTheyLie => &[Layout::RowMajor, Layout::ChannelsLast],
         };
         let outputs = operation.outputs.len();
         let choices = layouts

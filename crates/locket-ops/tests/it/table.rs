@@ -243,7 +243,7 @@ fn layout_choices(rule: LayoutRule) -> &'static [Layout] {
     match rule {
         LayoutRule::RowMajor => &[Layout::RowMajor],
         LayoutRule::ChannelsLast => &[Layout::ChannelsLast],
-        LayoutRule::Any => &[Layout::RowMajor, Layout::ChannelsLast],
+        LayoutRule::Any | LayoutRule::AsTheyLie => &[Layout::RowMajor, Layout::ChannelsLast],
     }
 }
 
@@ -299,10 +299,14 @@ fn compare(
     for (output, expected) in expected.iter().enumerate() {
         let out_id = node.operation.outputs[output];
         let rank = |id: ValueId| node.function.ty(id).shape().map_or(0, <[usize]>::len);
+        let as_they_lie = operator.layout_rule(node) == LayoutRule::AsTheyLie;
         let layouts: Vec<Layout> = (0..node.function.values().len())
             .map(ValueId::from_index)
             .map(|id| {
-                if rank(id) == rank(out_id) || choice == Layout::RowMajor {
+                let is_alone = as_they_lie && !inputs.iter().any(|(input, _)| rank(*input) == rank(out_id));
+                if choice == Layout::RowMajor || is_alone && id == out_id {
+                    Layout::RowMajor
+                } else if as_they_lie || rank(id) == rank(out_id) {
                     choice
                 } else {
                     Layout::RowMajor

@@ -53,19 +53,18 @@ pub(super) fn choose(folded: &Folded) -> Result<Choice, PlanError> {
         for &output in &operation.outputs {
             choice.values[output.index()] = layout;
         }
-        let any = operator.layout_rule(&node) == LayoutRule::Any;
+        let rule = operator.layout_rule(&node);
         choice.reads[index] = node
             .dynamic_inputs(operator.kept_weights())
             .into_iter()
             .map(|id| {
-                (
-                    id,
-                    if any && rank(&node, id) != out_rank {
-                        Layout::RowMajor
-                    } else {
-                        layout
-                    },
-                )
+                let other = rank(&node, id) != out_rank;
+                let layout = match rule {
+                    LayoutRule::Any if other => Layout::RowMajor,
+                    LayoutRule::AsTheyLie if other => choice.values[id.index()],
+                    _ => layout,
+                };
+                (id, layout)
             })
             .collect();
     }
@@ -91,7 +90,7 @@ fn shared_layout(node: &Node<'_>, operator: &dyn Operator, values: &[Layout]) ->
     match operator.layout_rule(node) {
         LayoutRule::RowMajor => Layout::RowMajor,
         LayoutRule::ChannelsLast => Layout::ChannelsLast,
-        LayoutRule::Any => {
+        LayoutRule::Any | LayoutRule::AsTheyLie => {
             let out_rank = rank(node, node.operation.outputs[0]);
             let dynamic = node.dynamic_inputs(operator.kept_weights());
             let mut full = dynamic.into_iter().filter(|&id| rank(node, id) == out_rank);
@@ -116,7 +115,7 @@ fn wish_for_input(folded: &Folded, input: ValueId) -> Layout {
     match rule {
         Ok(LayoutRule::ChannelsLast) if rank(&node, input) >= 3 => Layout::ChannelsLast,
         // Something that takes any layout (a quantisation, say) asks in the name of its own first reader.
-        Ok(LayoutRule::Any) => match operation.outputs.first() {
+        Ok(LayoutRule::Any | LayoutRule::AsTheyLie) => match operation.outputs.first() {
             Some(&output) if rank(&node, output) == rank(&node, input) => wish_for_input(folded, output),
             _ => Layout::RowMajor,
         },
