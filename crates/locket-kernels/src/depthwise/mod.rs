@@ -1,9 +1,9 @@
 //! Depthwise convolution: each channel is filtered by its own kernel; registers run over channels.
 //!
-//! Output pixels whose taps all lie inside their rows are taken eight or four at a time, so that a loaded input register serves every
-//! pixel of the tile that needs it; the tile is the outer loop and the channel the inner one, which keeps memory
-//! accesses consecutive. Pixels at the left and right edge are taken one at a time with their own taps. Rows above and below the
-//! image are skipped. Kernels 3 and 5 wide with stride 1 and 2 are compiled with these as constants.
+//! Output pixels are taken eight or four at a time, so that a loaded input register serves every pixel of the tile that needs it; the
+//! tile is the outer loop and the channel the inner one, which keeps memory accesses consecutive. Tiles at the left and right edge
+//! skip the columns that are outside. Rows above and below the image are skipped. Kernels 3 and 5 wide with stride 1 and 2 are
+//! compiled with these as constants; others, and lines of less than four pixels, are taken pixel by pixel.
 #![expect(unsafe_code, reason = "loads of a tile, whose range is checked beforehand")]
 
 mod f32;
@@ -161,7 +161,7 @@ fn run_rows<S: Simd, E: Element<S>>(
     }
 }
 
-/// One line: edge, tiles, edge.
+/// One line in tiles; the last one overlaps the one before it and writes some pixels a second time, the same.
 #[inline(always)]
 fn run_line<S: Simd, E: Element<S>, const WIDTH: usize, const STRIDE: usize>(
     simd: S,
@@ -170,46 +170,103 @@ fn run_line<S: Simd, E: Element<S>, const WIDTH: usize, const STRIDE: usize>(
     interior: &Range<usize>,
     element: &mut E,
 ) {
-    let start = interior.start.clamp(range.start, range.end);
-    let end = interior.end.clamp(start, range.end);
-    let mut x = start;
+    let (mut x, end) = (range.start, range.end);
     while x + 8 <= end {
-        run_tile::<S, E, WIDTH, STRIDE, 8>(simd, line, x, element);
+        run_tile::<S, E, WIDTH, STRIDE, 8>(simd, line, x, interior, element);
         x += 8;
     }
     while x + 4 <= end {
-        run_tile::<S, E, WIDTH, STRIDE, 4>(simd, line, x, element);
+        run_tile::<S, E, WIDTH, STRIDE, 4>(simd, line, x, interior, element);
         x += 4;
     }
-    if x < end && end - start >= 4 {
-        // The last tile overlaps the one before it and writes some pixels a second time, the same.
-        run_tile::<S, E, WIDTH, STRIDE, 4>(simd, line, end - 4, element);
+    if x < end && range.len() >= 4 {
+        run_tile::<S, E, WIDTH, STRIDE, 4>(simd, line, end - 4, interior, element);
         x = end;
     }
-    run_edge(simd, line, range.start..start, element);
-    run_edge(simd, line, x..range.end, element);
+    run_edge(simd, line, x..end, element);
 }
 
-/// `PIXELS` adjacent output pixels from `x` on, all of whose columns are inside.
+/// The columns of input under a tile.
+#[derive(Clone, Debug)]
+struct Columns {
+    /// First element of the first column in the first row; wraps if the column is left of the image.
+    first: usize,
+    /// Columns inside the image.
+    inside: Range<usize>,
+}
+
+/// `PIXELS` adjacent output pixels from `x` on.
 #[inline(always)]
 fn run_tile<S: Simd, E: Element<S>, const WIDTH: usize, const STRIDE: usize, const PIXELS: usize>(
     simd: S,
     line: &Line,
     x: usize,
+    interior: &Range<usize>,
     element: &mut E,
 ) {
-    let first = line.input + line.window.coordinate(1, x, 0) * line.input_stride;
+    let (start, pad) = (x * STRIDE, line.window.pad[1]);
+    let width = (PIXELS - 1) * STRIDE + WIDTH;
+    let inside = pad.saturating_sub(start)..(line.window.input[1] + pad).saturating_sub(start).min(width);
+    let columns = Columns {
+        first: line
+            .input
+            .wrapping_add(start.wrapping_sub(pad).wrapping_mul(line.input_stride)),
+        inside,
+    };
+    if columns.inside.is_empty() {
+        run_edge(simd, line, x..x + PIXELS, element);
+        return;
+    }
     let rows = line.taps.len().saturating_sub(1) * line.row_step;
-    let columns = ((PIXELS - 1) * STRIDE + WIDTH - 1) * line.input_stride;
-    assert!(line.taps.is_empty() || first + rows + columns + line.channels <= element.input_len());
+    let last = columns
+        .first
+        .wrapping_add((columns.inside.end - 1) * line.input_stride);
+    assert!(line.taps.is_empty() || last + rows + line.channels <= element.input_len());
+    if interior.start <= x && x + PIXELS <= interior.end {
+        run_channels::<S, E, WIDTH, STRIDE, PIXELS, false>(simd, line, x, &columns, element);
+    } else {
+        run_channels::<S, E, WIDTH, STRIDE, PIXELS, true>(simd, line, x, &columns, element);
+    }
+}
+
+/// All channels of a tile whose input [`run_tile`] has checked; if it is `PADDED`, some columns are outside.
+#[inline(always)]
+fn run_channels<
+    S: Simd,
+    E: Element<S>,
+    const WIDTH: usize,
+    const STRIDE: usize,
+    const PIXELS: usize,
+    const PADDED: bool,
+>(
+    simd: S,
+    line: &Line,
+    x: usize,
+    columns: &Columns,
+    element: &mut E,
+) {
     let mut channel = 0;
     while channel + S::LANES <= line.channels {
-        run_register::<S, E, WIDTH, STRIDE, PIXELS, true>(simd, line, x, first, channel, S::LANES, element);
+        run_register::<S, E, WIDTH, STRIDE, PIXELS, PADDED, true>(
+            simd,
+            line,
+            x,
+            columns,
+            (channel, S::LANES),
+            element,
+        );
         channel += S::LANES;
     }
     if channel < line.channels {
         let count = line.channels - channel;
-        run_register::<S, E, WIDTH, STRIDE, PIXELS, false>(simd, line, x, first, channel, count, element);
+        run_register::<S, E, WIDTH, STRIDE, PIXELS, PADDED, false>(
+            simd,
+            line,
+            x,
+            columns,
+            (channel, count),
+            element,
+        );
     }
 }
 
@@ -221,30 +278,34 @@ fn run_register<
     const WIDTH: usize,
     const STRIDE: usize,
     const PIXELS: usize,
+    const PADDED: bool,
     const WHOLE: bool,
 >(
     simd: S,
     line: &Line,
     x: usize,
-    first: usize,
-    channel: usize,
-    count: usize,
+    columns: &Columns,
+    (channel, count): (usize, usize),
     element: &mut E,
 ) {
     let count = if WHOLE { S::LANES } else { count };
     let mut acc = [element.start(simd, channel); PIXELS];
-    let mut at = first + channel;
+    let mut first = columns.first.wrapping_add(channel);
     for y in line.taps.clone() {
         let mut weights = [element.weight(simd, y * WIDTH, channel); WIDTH];
         for x in 1..WIDTH {
             weights[x] = element.weight(simd, y * WIDTH + x, channel);
         }
         for column in 0..(PIXELS - 1) * STRIDE + WIDTH {
+            if PADDED && !columns.inside.contains(&column) {
+                continue;
+            }
+            let at = first.wrapping_add(column * line.input_stride);
             let value = if WHOLE {
-                // SAFETY: `run_tile` checked the last channel of the last column of the last row.
-                unsafe { element.input_unchecked(simd, at + column * line.input_stride) }
+                // SAFETY: `run_tile` checked the last channel of the last column inside, in the last row.
+                unsafe { element.input_unchecked(simd, at) }
             } else {
-                element.input(simd, at + column * line.input_stride, count)
+                element.input(simd, at, count)
             };
             for pixel in 0..PIXELS {
                 if column >= pixel * STRIDE && column - pixel * STRIDE < WIDTH {
@@ -253,7 +314,7 @@ fn run_register<
                 }
             }
         }
-        at += line.row_step;
+        first = first.wrapping_add(line.row_step);
     }
     for pixel in 0..PIXELS {
         element.finish(
