@@ -11,14 +11,16 @@ use super::f32::check_columns;
 use super::gather::{Gather, bf16_bits};
 use super::matrix::Part;
 use super::tile_f32::{SumsF32, store_sums};
-use super::{BLOCK_BYTES, for_each_block, for_each_tile};
+use super::{Ahead, BLOCK_BYTES, for_each_block, for_each_tile};
 use crate::aligned::Aligned;
 use crate::geometry::{ConvGeometry, TapTable};
 use crate::isa::{Isa, Kernel};
 use crate::parts::{Keep, Parts, PartsError, TakeParts};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Avx512Bf16;
-use crate::simd::{Elements, MATRIX_COLUMNS, MATRIX_ROWS, MOST_CHUNK_BYTES, Product, Simd, Sums, Tiles};
+use crate::simd::{
+    Elements, MATRIX_COLUMNS, MATRIX_ROWS, MOST_CHUNK_BYTES, PREFETCHES, Product, Simd, Sums, Tiles,
+};
 use crate::weights::{Panel, Panels, WeightsF32};
 
 /// Bytes between gathered pixels that would make all rows of a tile fall into one set of a first-level cache.
@@ -331,7 +333,8 @@ impl Kernel for Run<'_> {
                 for_each_tile(0..block.len(), MATRIX_ROWS, |first, count| {
                     let row = block.start - self.rows.start + first;
                     let from = &pixels[first * conv.cut.stride..];
-                    self.tile(simd, &mut unit, &mut sums, from, (row, count), &panel);
+                    let share = [first, count, block.len()];
+                    self.tile(simd, &mut unit, &mut sums, from, (row, count), &panel, share);
                 });
             }
         });
@@ -348,10 +351,14 @@ impl Run<'_> {
         pixels: &[u16],
         (row, count): (usize, usize),
         panel: &Panel,
+        share: [usize; 3],
     ) {
         let conv = self.conv;
         let depth = conv.cut.pairs();
         let weights = &conv.weights.as_slice()[panel.start * depth..][..panel.width * depth];
+        let parts = panel.vectors.div_ceil(2);
+        let requests = parts * conv.cut.steps * PREFETCHES;
+        let [mut ahead, step] = Ahead::of(size_of_val(weights), requests, share).offsets();
         for first in (0..panel.width).step_by(2 * S::LANES) {
             let lanes = (panel.width - first).min(2 * S::LANES);
             let product = Product {
@@ -364,7 +371,9 @@ impl Run<'_> {
                 b: &cast_slice(weights)[4 * first..],
                 b_stride: 4 * panel.width,
                 b_width: 4 * lanes,
+                ahead: [ahead - 4 * first, step],
             };
+            ahead += requests / parts * step;
             match (conv.engine, &mut *unit) {
                 (Engine::Unit, Some(unit)) => unit.multiply(Elements::Bf16, &product, sums),
                 #[cfg(target_arch = "x86_64")]

@@ -4,10 +4,12 @@
 //! channels), or from scratch into which the taps of a block of pixels are gathered, one pixel after the other.
 
 use super::places::{Place, Taps};
-use super::{BLOCK_BYTES, Path};
+use super::{Ahead, BLOCK_BYTES, Path};
 use crate::geometry::ConvGeometry;
 use crate::isa::Isa;
-use crate::simd::{Amx, Elements, MATRIX_ROWS, MOST_CHUNK_BYTES, MOST_RUNS, Product, Sums, Tiles};
+use crate::simd::{
+    Amx, Elements, MATRIX_ROWS, MOST_CHUNK_BYTES, MOST_RUNS, PREFETCHES, Product, Sums, Tiles,
+};
 use crate::weights::Panel;
 
 /// Bytes of K from which on the unit gains more than its sums cost on their way through memory: with 32, times are equal
@@ -85,12 +87,14 @@ impl Matrix {
     }
 
     /// Multiplies a tile of up to [`MATRIX_ROWS`] strided pixels by a panel; `write` is given the sums of one part after the other.
+    /// `share` is as in [`Ahead::of`].
     pub(super) fn multiply(
         &self,
         unit: &mut Unit,
         taps: &Taps<'_, u8>,
         weights: &[u8],
         (panel, row): (Panel, usize),
+        share: [usize; 3],
         mut write: impl FnMut(Part, &Sums),
     ) {
         let Place::Strided {
@@ -105,6 +109,9 @@ impl Matrix {
         for (to, &from) in starts.iter_mut().zip(vertical) {
             *to = start + from as usize;
         }
+        let parts = panel.vectors.div_ceil(2);
+        let requests = parts * vertical.len() * self.chunks * PREFETCHES;
+        let [mut ahead, step] = Ahead::of(weights.len(), requests, share).offsets();
         let register = panel.width / panel.vectors;
         for first in (0..panel.width).step_by(2 * register) {
             let lanes = (panel.width - first).min(2 * register);
@@ -118,7 +125,9 @@ impl Matrix {
                 b: &weights[4 * first..],
                 b_stride: 4 * panel.width,
                 b_width: 4 * lanes,
+                ahead: [ahead - 4 * first, step],
             };
+            ahead += requests / parts * step;
             unit.tiles.multiply(Elements::Int8, &product, &mut unit.sums);
             let part = Part {
                 panel,

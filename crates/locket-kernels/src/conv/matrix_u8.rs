@@ -69,7 +69,9 @@ impl Run<'_> {
                 place: from.places.tile(first, count, 0, &mut pixels),
             };
             let row = output_row + first - range.start;
-            matrix.multiply(unit, &taps, cast_slice(weights), (*panel, row), |part, sums| {
+            let share = [first - range.start, count, range.len()];
+            let weights = cast_slice(weights);
+            matrix.multiply(unit, &taps, weights, (*panel, row), share, |part, sums| {
                 self.write(simd, part, sums);
             });
         });

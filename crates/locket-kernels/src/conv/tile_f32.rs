@@ -49,6 +49,11 @@ impl Ahead {
             step: (bytes * count).div_ceil((rows * depth).max(1)),
         }
     }
+
+    /// The same as an offset and a step.
+    pub(crate) fn offsets(self) -> [usize; 2] {
+        [self.first, self.step]
+    }
 }
 
 /// Runs a tile that is `vectors` registers wide.

@@ -79,6 +79,8 @@ struct Fixed {
     chunk: usize,
     b_step: usize,
     lower: usize,
+    lower_sums: *mut u32,
+    ahead_step: usize,
 }
 
 /// Rows of the first tile; the others, if any, are in the second.
@@ -152,11 +154,13 @@ impl Tiles {
             b,
             b_stride,
             b_width,
+            ahead,
         } = product;
         product.check();
         assert!(b_width == 64 || b_width == 128, "one tile of columns, or two");
         self.configure(rows, chunk);
         let upper = upper_rows(rows);
+        let lower_sums = sums.0.as_mut_ptr().wrapping_add(upper * MATRIX_COLUMNS);
         let operands = Operands {
             runs,
             a,
@@ -169,18 +173,21 @@ impl Tiles {
                 chunk,
                 b_step: chunk / 4 * b_stride,
                 lower: upper * a_stride,
+                lower_sums,
+                ahead_step: ahead[1],
             },
+            ahead: b.as_ptr().wrapping_add(ahead[0]),
         };
         // SAFETY: the token says that the unit is there and granted, it is configured, and the check says that every row and
         // column that these instructions read is within the operands; `sums` has room for 32 by 32.
         unsafe {
             match (elements, rows > TILE_ROWS, b_width == 128) {
-                (Elements::Int8, true, true) => operands.int8_2x2(upper),
-                (Elements::Int8, true, false) => operands.int8_2x1(upper),
+                (Elements::Int8, true, true) => operands.int8_2x2(),
+                (Elements::Int8, true, false) => operands.int8_2x1(),
                 (Elements::Int8, false, true) => operands.int8_1x2(),
                 (Elements::Int8, false, false) => operands.int8_1x1(),
-                (Elements::Bf16, true, true) => operands.bf16_2x2(upper),
-                (Elements::Bf16, true, false) => operands.bf16_2x1(upper),
+                (Elements::Bf16, true, true) => operands.bf16_2x2(),
+                (Elements::Bf16, true, false) => operands.bf16_2x1(),
                 (Elements::Bf16, false, true) => operands.bf16_1x2(),
                 (Elements::Bf16, false, false) => operands.bf16_1x1(),
             }
@@ -206,11 +213,12 @@ struct Operands<'a> {
     b_stride: usize,
     sums: &'a mut [u32; MATRIX_ROWS * MATRIX_COLUMNS],
     fixed: Fixed,
+    ahead: *const u8,
 }
 
 /// Writes the loops over runs and steps around what one step does.
 macro_rules! product {
-    ($self:ident, zero: [$($zero:literal),*], step: [$($step:expr),*], store: [$($store:literal),*], $lower_sums:expr) => {
+    ($self:ident, zero: [$($zero:literal),*], step: [$($step:expr),*], store: [$($store:literal),*]) => {
         asm!(
             $($zero,)*
             "2:",
@@ -221,6 +229,22 @@ macro_rules! product {
             "mov {k}, qword ptr [{fixed}]",
             "3:",
             $($step,)*
+            "prefetcht1 [{ahead}]",
+            "add {ahead}, qword ptr [{fixed} + 40]",
+            "prefetcht1 [{ahead}]",
+            "add {ahead}, qword ptr [{fixed} + 40]",
+            "prefetcht1 [{ahead}]",
+            "add {ahead}, qword ptr [{fixed} + 40]",
+            "prefetcht1 [{ahead}]",
+            "add {ahead}, qword ptr [{fixed} + 40]",
+            "prefetcht1 [{ahead}]",
+            "add {ahead}, qword ptr [{fixed} + 40]",
+            "prefetcht1 [{ahead}]",
+            "add {ahead}, qword ptr [{fixed} + 40]",
+            "prefetcht1 [{ahead}]",
+            "add {ahead}, qword ptr [{fixed} + 40]",
+            "prefetcht1 [{ahead}]",
+            "add {ahead}, qword ptr [{fixed} + 40]",
             "add {p}, qword ptr [{fixed} + 8]",
             "add {q}, qword ptr [{fixed} + 8]",
             "add {b}, qword ptr [{fixed} + 16]",
@@ -230,7 +254,7 @@ macro_rules! product {
             "dec {count}",
             "jnz 2b",
             "mov {k}, 128",
-            "mov {p}, {lower_sums}",
+            "mov {p}, qword ptr [{fixed} + 32]",
             $($store,)*
             runs = inout(reg) $self.runs.as_ptr() => _,
             count = inout(reg) $self.runs.len() => _,
@@ -239,7 +263,7 @@ macro_rules! product {
             a_stride = in(reg) $self.a_stride,
             b_stride = in(reg) $self.b_stride,
             sums = in(reg) $self.sums.as_mut_ptr(),
-            lower_sums = in(reg) $self.sums.as_mut_ptr().wrapping_add($lower_sums * MATRIX_COLUMNS),
+            ahead = inout(reg) $self.ahead => _,
             fixed = in(reg) &raw const $self.fixed,
             p = out(reg) _,
             q = out(reg) _,
@@ -263,7 +287,7 @@ macro_rules! products {
         /// # Safety
         /// The unit is configured, all operands lie within their slices, and there is at least one run and one step. So too below.
         #[inline]
-        unsafe fn $both(self, upper: usize) {
+        unsafe fn $both(self) {
             // SAFETY: the caller's.
             unsafe {
                 product!(self,
@@ -283,8 +307,7 @@ macro_rules! products {
                         "tilestored [{sums} + {k}*1 + 64], tmm1",
                         "tilestored [{p} + {k}*1], tmm2",
                         "tilestored [{p} + {k}*1 + 64], tmm3"
-                    ],
-                    upper
+                    ]
                 );
             }
         }
@@ -292,7 +315,7 @@ macro_rules! products {
         /// # Safety
         /// As above.
         #[inline]
-        unsafe fn $narrow(self, upper: usize) {
+        unsafe fn $narrow(self) {
             // SAFETY: the caller's.
             unsafe {
                 product!(self,
@@ -304,8 +327,7 @@ macro_rules! products {
                         "tileloadd tmm5, [{q} + {a_stride}*1]",
                         concat!($multiply, " tmm2, tmm5, tmm6")
                     ],
-                    store: ["tilestored [{sums} + {k}*1], tmm0", "tilestored [{p} + {k}*1], tmm2"],
-                    upper
+                    store: ["tilestored [{sums} + {k}*1], tmm0", "tilestored [{p} + {k}*1], tmm2"]
                 );
             }
         }
@@ -325,8 +347,7 @@ macro_rules! products {
                         "tileloadd tmm7, [{b} + {b_stride}*1 + 64]",
                         concat!($multiply, " tmm1, tmm4, tmm7")
                     ],
-                    store: ["tilestored [{sums} + {k}*1], tmm0", "tilestored [{sums} + {k}*1 + 64], tmm1"],
-                    0
+                    store: ["tilestored [{sums} + {k}*1], tmm0", "tilestored [{sums} + {k}*1 + 64], tmm1"]
                 );
             }
         }
@@ -344,8 +365,7 @@ macro_rules! products {
                         "tileloadd tmm6, [{b} + {b_stride}*1]",
                         concat!($multiply, " tmm0, tmm4, tmm6")
                     ],
-                    store: ["tilestored [{sums} + {k}*1], tmm0"],
-                    0
+                    store: ["tilestored [{sums} + {k}*1], tmm0"]
                 );
             }
         }

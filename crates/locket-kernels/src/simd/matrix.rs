@@ -12,6 +12,9 @@ pub(crate) const MATRIX_COLUMNS: usize = 32;
 /// Most bytes of a row that one step takes.
 pub(crate) const MOST_CHUNK_BYTES: usize = 64;
 
+/// Lines that a step asks for ahead of time.
+pub(crate) const PREFETCHES: usize = 8;
+
 /// Most runs that make up K.
 pub(crate) const MOST_RUNS: usize = 16;
 
@@ -55,6 +58,9 @@ pub(crate) struct Product<'a> {
     pub(crate) b_stride: usize,
     /// Bytes of the columns of one four: 64 for one tile, 128 for two.
     pub(crate) b_width: usize,
+    /// Where memory that is needed soon starts, in bytes from the right operand's start, and the bytes from one line to ask for to the
+    /// next; [`PREFETCHES`] in a step.
+    pub(crate) ahead: [usize; 2],
 }
 
 impl Product<'_> {

@@ -26,7 +26,9 @@ pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512_bf16::Avx512Bf16;
-pub(crate) use matrix::{Elements, MATRIX_COLUMNS, MATRIX_ROWS, MOST_CHUNK_BYTES, MOST_RUNS, Product, Sums};
+pub(crate) use matrix::{
+    Elements, MATRIX_COLUMNS, MATRIX_ROWS, MOST_CHUNK_BYTES, MOST_RUNS, PREFETCHES, Product, Sums,
+};
 pub(crate) use scalar::Scalar;
 
 /// A proof that an instruction set is present, and its register operations.
