@@ -5,8 +5,8 @@ use core::ops::Range;
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use crate::conv::{
-    MAX_TILE_ROWS, Output, Pixel, Places, Requantize, Taps, TargetU8, TileU8, for_each_block, for_each_tile,
-    run_tile_u8,
+    MAX_TILE_ROWS, Output, Pixel, Places, Requantize, Taps, TargetU8, TileU8, for_each_block,
+    for_each_row_of_tiles, run_tile_u8,
 };
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
@@ -266,27 +266,32 @@ impl Kernel for Run<'_> {
             });
             for index in 0..matmul.panels.count() {
                 let panel = matmul.panels.panel(index);
-                for_each_tile(block.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
-                    let place = places.tile(first, count, 0, &mut pixels);
-                    let weights = &weights[panel.start * quads..][..panel.width * quads];
-                    let mut tile = TileU8 {
-                        taps: Taps {
-                            input: a,
-                            padding: &[],
-                            run: depth,
-                            rows: count,
-                            place,
-                        },
-                        panel: cast_slice(weights),
-                        bias: &bias[panel.start..][..panel.width],
-                        row_bias: &sums[first - block.start..][..count],
-                        multiplier: &matmul.multiplier[..panel.width],
-                        target: sink.at((first - rows.start) * columns + panel.first),
-                        output_stride: columns,
-                        columns: panel.columns,
-                    };
-                    run_tile_u8(simd, panel.vectors, &mut tile);
-                });
+                for_each_row_of_tiles(
+                    block.clone(),
+                    S::MAX_ROWS[panel.vectors - 1],
+                    |first, count, times| {
+                        let place = places.tile(first, count, 0, &mut pixels);
+                        let weights = &weights[panel.start * quads..][..panel.width * quads];
+                        let mut tile = TileU8 {
+                            taps: Taps {
+                                input: a,
+                                padding: &[],
+                                run: depth,
+                                rows: count,
+                                place,
+                            },
+                            panel: cast_slice(weights),
+                            bias: &bias[panel.start..][..panel.width],
+                            row_bias: &sums[first - block.start..][..count * times],
+                            multiplier: &matmul.multiplier[..panel.width],
+                            target: sink.at((first - rows.start) * columns + panel.first),
+                            output_stride: columns,
+                            columns: panel.columns,
+                            times,
+                        };
+                        run_tile_u8(simd, panel.vectors, &mut tile);
+                    },
+                );
             }
         });
     }

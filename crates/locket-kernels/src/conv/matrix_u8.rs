@@ -102,6 +102,7 @@ impl Run<'_> {
             ),
             output_stride: geometry.output_stride,
             columns: (panel.columns - lane).min(lanes),
+            times: 1,
         };
         store_sums(simd, cast_slice(&sums.0), &mut tile);
     }

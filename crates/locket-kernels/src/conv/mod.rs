@@ -28,7 +28,9 @@ pub use self::bf16::ConvBf16;
 pub use self::f32::ConvF32;
 pub(crate) use self::output::check_quantized;
 pub use self::output::{Output, Residual};
-pub(crate) use self::places::{MAX_TILE_ROWS, Pixel, Places, Taps, for_each_block, for_each_tile};
+pub(crate) use self::places::{
+    MAX_TILE_ROWS, Pixel, Places, Taps, for_each_block, for_each_row_of_tiles, for_each_tile,
+};
 pub(crate) use self::tile_f32::{Ahead, TileF32, run_tile};
 pub(crate) use self::tile_u8::{
     Requantize, Target as TargetU8, TileU8, round_clamped, run_tile as run_tile_u8,

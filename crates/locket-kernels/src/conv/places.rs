@@ -46,6 +46,16 @@ pub(crate) enum Place<'a> {
     },
 }
 
+impl<T> Taps<'_, T> {
+    /// Moves strided pixels on by as many as there are.
+    #[inline(always)]
+    pub(super) fn advance(&mut self) {
+        if let Place::Strided { start, stride, .. } = &mut self.place {
+            *start += self.rows * *stride;
+        }
+    }
+}
+
 impl<'a, T: Copy> Taps<'a, T> {
     /// Gathers the runs of all pixels under tap `(y, x)`.
     #[inline(always)]
@@ -177,6 +187,25 @@ pub(crate) fn for_each_block(rows: Range<usize>, block: usize, mut body: impl Fn
         body(start..end);
         start = end;
     }
+}
+
+/// Calls `body` for consecutive rows of tiles of the same size `(first, count, times)`, of `rows`, with tiles as [`for_each_tile`] cuts
+/// them.
+#[inline(always)]
+pub(crate) fn for_each_row_of_tiles(
+    rows: Range<usize>,
+    most: usize,
+    mut body: impl FnMut(usize, usize, usize),
+) {
+    let tiles = rows.len().div_ceil(most);
+    if tiles == 0 {
+        return;
+    }
+    let (size, larger) = (rows.len() / tiles, rows.len() % tiles);
+    if larger > 0 {
+        body(rows.start, size + 1, larger);
+    }
+    body(rows.start + larger * (size + 1), size, tiles - larger);
 }
 
 /// Calls `body` for consecutive tiles `(first, count)` of `rows`, as equal as possible and of at most `most` rows.

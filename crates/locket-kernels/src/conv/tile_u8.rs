@@ -26,6 +26,8 @@ pub(crate) struct TileU8<'a> {
     pub(crate) output_stride: usize,
     /// Channels to write; lanes beyond are padding.
     pub(crate) columns: usize,
+    /// How many such tiles follow each other, of strided pixels.
+    pub(crate) times: usize,
 }
 
 /// Where results go; slices start at the tile's first pixel and channel.
@@ -114,6 +116,27 @@ pub(crate) struct ResidualTile<'a> {
     pub(crate) multiplier: f32,
 }
 
+impl TileU8<'_> {
+    /// Moves on by as many pixels as the tile has.
+    #[inline(always)]
+    fn advance(&mut self) {
+        let rows = self.taps.rows;
+        self.taps.advance();
+        self.row_bias = self.row_bias.get(rows..).unwrap_or_default();
+        match &mut self.target {
+            Target::U8 { output, residual, .. } => {
+                *output = &mut core::mem::take(output)[rows * self.output_stride..];
+                if let Some(residual) = residual {
+                    residual.values = &residual.values[rows * residual.stride..];
+                }
+            }
+            Target::F32 { output, .. } => {
+                *output = &mut core::mem::take(output)[rows * self.output_stride..];
+            }
+        }
+    }
+}
+
 /// Runs a tile that is `vectors` registers wide.
 #[inline]
 pub(crate) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: &mut TileU8<'_>) {
@@ -123,7 +146,14 @@ pub(crate) fn run_tile<S: Simd>(simd: S, vectors: usize, tile: &mut TileU8<'_>) 
 fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &mut TileU8<'_>) {
     simd.vectorize(
         #[inline(always)]
-        || tile_body::<S, ROWS, VECTORS>(simd, tile),
+        || {
+            for left in (0..tile.times).rev() {
+                tile_body::<S, ROWS, VECTORS>(simd, tile);
+                if left > 0 {
+                    tile.advance();
+                }
+            }
+        },
     );
 }
 

@@ -9,7 +9,10 @@ use super::matrix::{Matrix, Unit};
 use super::output::{Output, Residual, check_quantized};
 use super::row_u8::{RowTarget, RowU8};
 use super::tile_u8::{Requantize, ResidualTile, Target, TileU8, run_tile};
-use super::{FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, for_each_block, for_each_tile};
+use super::{
+    FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, for_each_block, for_each_row_of_tiles,
+    for_each_tile,
+};
 use crate::aligned::Aligned;
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
@@ -511,7 +514,8 @@ impl Run<'_> {
         let From { places, input, run } = from;
         let weights = conv.panel_weights(panel);
         let mut pixels = [Pixel::default(); MAX_TILE_ROWS];
-        for_each_tile(range.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
+        let most = S::MAX_ROWS[panel.vectors - 1];
+        for_each_tiles(places, range.clone(), most, |first, count, times| {
             let place = places.tile(
                 first,
                 count,
@@ -539,8 +543,23 @@ impl Run<'_> {
                 ),
                 output_stride: geometry.output_stride,
                 columns: panel.columns,
+                times,
             };
             run_tile(simd, panel.vectors, &mut tile);
         });
+    }
+}
+
+/// Calls `body` for tiles `(first, count, times)`: rows of them if pixels are strided, else one by one.
+#[inline(always)]
+fn for_each_tiles(
+    places: Places<'_>,
+    range: Range<usize>,
+    most: usize,
+    mut body: impl FnMut(usize, usize, usize),
+) {
+    match places {
+        Places::Strided { .. } => for_each_row_of_tiles(range, most, body),
+        Places::Table { .. } => for_each_tile(range, most, |first, count| body(first, count, 1)),
     }
 }
