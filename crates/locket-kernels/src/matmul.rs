@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::conv::{
-    Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_block, for_each_tile, run_tile,
+    Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_block, for_each_row_of_tiles, run_tile,
 };
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
@@ -166,29 +166,34 @@ impl Kernel for Run<'_> {
         for_each_block(rows.clone(), BLOCK_ROWS, |block| {
             for index in 0..matmul.panels.count() {
                 let panel = matmul.panels.panel(index);
-                for_each_tile(block.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
-                    let place = places.tile(first, count, 0, &mut pixels);
-                    let mut tile = TileF32 {
-                        taps: Taps {
-                            input: a,
-                            padding: &[],
-                            run: depth,
-                            rows: count,
-                            place,
-                        },
-                        panel: &packed[panel.start * depth..][..panel.width * depth],
-                        bias: &matmul.zeros[..panel.width],
-                        residual: None,
-                        residual_stride: 0,
-                        output: &mut output[(first - rows.start) * output_stride + panel.first..],
-                        output_stride,
-                        columns: panel.columns,
-                        clamp: [f32::NEG_INFINITY, f32::INFINITY],
-                        ahead: Ahead::default(),
-                        alone: matmul.shape[0] == 1,
-                    };
-                    run_tile(simd, panel.vectors, &mut tile);
-                });
+                for_each_row_of_tiles(
+                    block.clone(),
+                    S::MAX_ROWS[panel.vectors - 1],
+                    |first, count, times| {
+                        let place = places.tile(first, count, 0, &mut pixels);
+                        let mut tile = TileF32 {
+                            taps: Taps {
+                                input: a,
+                                padding: &[],
+                                run: depth,
+                                rows: count,
+                                place,
+                            },
+                            panel: &packed[panel.start * depth..][..panel.width * depth],
+                            bias: &matmul.zeros[..panel.width],
+                            residual: None,
+                            residual_stride: 0,
+                            output: &mut output[(first - rows.start) * output_stride + panel.first..],
+                            output_stride,
+                            columns: panel.columns,
+                            clamp: [f32::NEG_INFINITY, f32::INFINITY],
+                            ahead: Ahead::default(),
+                            alone: matmul.shape[0] == 1,
+                            times,
+                        };
+                        run_tile(simd, panel.vectors, &mut tile);
+                    },
+                );
             }
         });
     }

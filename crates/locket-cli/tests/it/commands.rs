@@ -28,17 +28,17 @@ fn inspect_says_what_the_model_is() {
         peak memory                 size
         ────────────────────────  ──────  ───────────
         weights, as packed         832 B
-        tensors                    512 B
+        tensors                    384 B
         scratch                    192 B
         ────────────────────────  ──────  ───────────
-        all, exact from the plan  1.5 kB  within 8 MB
+        all, exact from the plan  1.4 kB  within 8 MB
 
-        most tensors are alive at step 2 of 5, locket.to_layout: 512 B
+        most tensors are alive at step 1 of 4, c: 384 B
 
         alive at the peak   size
-        ─────────────────  ─────  ──────────
-        r                  256 B  ██████████
-        r                  256 B  ██████████
+        ─────────────────  ─────  ──────────────
+        r                  256 B  █████████████▍
+        image              128 B  ██████▋
     "#]]
     .assert_eq(&text);
     let outcome = workplace.run("inspect model.mlpackage --memory 100B");

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::{
-    Ahead, FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, TileF32, for_each_block, for_each_tile,
+    Ahead, FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, TileF32, for_each_block, for_each_tiles,
     run_tile,
 };
 use crate::aligned::Aligned;
@@ -411,7 +411,8 @@ impl Run<'_> {
         let geometry = &conv.geometry;
         let (_, run) = conv.path.runs(geometry);
         let mut pixels = [Pixel::default(); MAX_TILE_ROWS];
-        for_each_tile(range.clone(), S::MAX_ROWS[panel.vectors - 1], |first, count| {
+        let most = S::MAX_ROWS[panel.vectors - 1];
+        for_each_tiles(places, range.clone(), most, |first, count, times| {
             let place = places.tile(
                 first,
                 count,
@@ -444,6 +445,7 @@ impl Run<'_> {
                     [first - range.start, count, range.len()],
                 ),
                 alone: geometry.out_pixels() == 1,
+                times,
             };
             run_tile(simd, panel.vectors, &mut tile);
         });

@@ -28,6 +28,7 @@ pub use self::bf16::ConvBf16;
 pub use self::f32::ConvF32;
 pub(crate) use self::output::check_quantized;
 pub use self::output::{Output, Residual};
+use self::places::for_each_tiles;
 pub(crate) use self::places::{
     MAX_TILE_ROWS, Pixel, Places, Taps, for_each_block, for_each_row_of_tiles, for_each_tile,
 };

@@ -208,6 +208,20 @@ pub(crate) fn for_each_row_of_tiles(
     body(rows.start + larger * (size + 1), size, tiles - larger);
 }
 
+/// Calls `body` for tiles `(first, count, times)`: rows of them if pixels are strided, else one by one.
+#[inline(always)]
+pub(super) fn for_each_tiles(
+    places: Places<'_>,
+    range: Range<usize>,
+    most: usize,
+    mut body: impl FnMut(usize, usize, usize),
+) {
+    match places {
+        Places::Strided { .. } => for_each_row_of_tiles(range, most, body),
+        Places::Table { .. } => for_each_tile(range, most, |first, count| body(first, count, 1)),
+    }
+}
+
 /// Calls `body` for consecutive tiles `(first, count)` of `rows`, as equal as possible and of at most `most` rows.
 #[inline(always)]
 pub(crate) fn for_each_tile(rows: Range<usize>, most: usize, mut body: impl FnMut(usize, usize)) {

@@ -29,6 +29,23 @@ pub(crate) struct TileF32<'a> {
     /// Whether the whole product has one row, however it is divided. Only then may that row be added up in its own way: else
     /// results would depend on where threads cut.
     pub(crate) alone: bool,
+    /// How many such tiles follow each other, of strided pixels.
+    pub(crate) times: usize,
+}
+
+impl TileF32<'_> {
+    /// Moves on by as many pixels as the tile has.
+    #[inline(always)]
+    fn advance(&mut self) {
+        let rows = self.taps.rows;
+        let [height, width] = self.taps.kernel();
+        self.ahead.first += self.ahead.step * height * width * self.taps.run;
+        self.taps.advance();
+        self.output = &mut core::mem::take(&mut self.output)[rows * self.output_stride..];
+        if let Some(residual) = &mut self.residual {
+            *residual = &residual[rows * self.residual_stride..];
+        }
+    }
 }
 
 /// Which part of the panel after this one a tile asks for while it computes. The hardware reads ahead too late where a panel is used
@@ -87,7 +104,14 @@ pub(crate) use select;
 fn tile_entry<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, tile: &mut TileF32<'_>) {
     simd.vectorize(
         #[inline(always)]
-        || tile_body::<S, ROWS, VECTORS>(simd, tile),
+        || {
+            for left in (0..tile.times).rev() {
+                tile_body::<S, ROWS, VECTORS>(simd, tile);
+                if left > 0 {
+                    tile.advance();
+                }
+            }
+        },
     );
 }
 

@@ -9,10 +9,7 @@ use super::matrix::{Matrix, Unit};
 use super::output::{Output, Residual, check_quantized};
 use super::row_u8::{RowTarget, RowU8};
 use super::tile_u8::{Requantize, ResidualTile, Target, TileU8, run_tile};
-use super::{
-    FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, for_each_block, for_each_row_of_tiles,
-    for_each_tile,
-};
+use super::{FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, for_each_block, for_each_tiles};
 use crate::aligned::Aligned;
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
@@ -547,19 +544,5 @@ impl Run<'_> {
             };
             run_tile(simd, panel.vectors, &mut tile);
         });
-    }
-}
-
-/// Calls `body` for tiles `(first, count, times)`: rows of them if pixels are strided, else one by one.
-#[inline(always)]
-fn for_each_tiles(
-    places: Places<'_>,
-    range: Range<usize>,
-    most: usize,
-    mut body: impl FnMut(usize, usize, usize),
-) {
-    match places {
-        Places::Strided { .. } => for_each_row_of_tiles(range, most, body),
-        Places::Table { .. } => for_each_tile(range, most, |first, count| body(first, count, 1)),
     }
 }

@@ -14,7 +14,7 @@ use core::ops::Range;
 
 use self::transform::{Filters, Gather, Scatter};
 use crate::aligned::Aligned;
-use crate::conv::{Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_tile, run_tile};
+use crate::conv::{Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_row_of_tiles, run_tile};
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
 use crate::parts::{Keep, Parts, PartsError, TakeParts};
@@ -311,28 +311,33 @@ impl Kernel for Products<'_> {
                     stride: inner_stride,
                     vertical: &[0],
                 };
-                for_each_tile(0..self.tiles, S::MAX_ROWS[panel.vectors - 1], |first, count| {
-                    let mut tile = TileF32 {
-                        taps: Taps {
-                            input,
-                            padding: &[],
-                            run: inner,
-                            rows: count,
-                            place: places.tile(first, count, 0, &mut pixels),
-                        },
-                        panel: weights,
-                        bias: &zeros[..panel.width],
-                        residual: None,
-                        residual_stride: 0,
-                        output: &mut output[first * outer_stride + panel.first..],
-                        output_stride: outer_stride,
-                        columns: panel.width.min(outer_stride - panel.first),
-                        clamp: [f32::NEG_INFINITY, f32::INFINITY],
-                        ahead: Ahead::of(size_of_val(weights), inner, [first, count, self.tiles]),
-                        alone: false,
-                    };
-                    run_tile(simd, panel.vectors, &mut tile);
-                });
+                for_each_row_of_tiles(
+                    0..self.tiles,
+                    S::MAX_ROWS[panel.vectors - 1],
+                    |first, count, times| {
+                        let mut tile = TileF32 {
+                            taps: Taps {
+                                input,
+                                padding: &[],
+                                run: inner,
+                                rows: count,
+                                place: places.tile(first, count, 0, &mut pixels),
+                            },
+                            panel: weights,
+                            bias: &zeros[..panel.width],
+                            residual: None,
+                            residual_stride: 0,
+                            output: &mut output[first * outer_stride + panel.first..],
+                            output_stride: outer_stride,
+                            columns: panel.width.min(outer_stride - panel.first),
+                            clamp: [f32::NEG_INFINITY, f32::INFINITY],
+                            ahead: Ahead::of(size_of_val(weights), inner, [first, count, self.tiles]),
+                            alone: false,
+                            times,
+                        };
+                        run_tile(simd, panel.vectors, &mut tile);
+                    },
+                );
             }
         }
     }
