@@ -41,7 +41,9 @@ pub(crate) fn machine() -> String {
         .map_or("unknown processor", |(_, name)| name.trim());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let has = |flag: &str| info.split_whitespace().any(|word| word == flag);
-    let best = if has("avx512_vnni") {
+    let best = if has("amx_int8") {
+        "AVX-512 VNNI and AMX"
+    } else if has("avx512_vnni") {
         "AVX-512 VNNI"
     } else if has("avx2") {
         "AVX2"

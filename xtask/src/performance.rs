@@ -5,6 +5,7 @@
 //! float models of the test kit with their 8-bit forms), Locket is added as one more peer, and its lines become
 //! tables: medians over rounds of ratios taken within a round.
 
+mod bf16;
 mod lines;
 mod page;
 
@@ -20,7 +21,7 @@ use anyhow::{Context, Result, bail};
 use crate::ground;
 
 const USAGE: &str = "usage: cargo xtask performance --driver DIR --cache DIR --date YYYY-MM-DD [--kit DIR] [--locket PROGRAM] \
-                     [--models A,B] [--peers A,B] [--prec fp32,int8] [--threads 1,2] [--rounds N] [--min-time S] \
+                     [--models A,B] [--peers A,B] [--prec fp32,int8] [--threads 1,2] [--rounds N] [--min-time S] [--bf16 A,B] \
                      [--lines FILE.jsonl] [--output FILE.md]";
 
 /// Models of the kit that have a form in 8-bit integers: `NAME.onnx` and `NAME_ortq.onnx`.
@@ -38,6 +39,8 @@ struct Options {
     locket: Option<PathBuf>,
     date: String,
     models: Option<String>,
+    /// Float models to measure in bf16 too.
+    bf16: Option<String>,
     peers: String,
     precisions: String,
     threads: String,
@@ -56,6 +59,7 @@ impl Options {
             locket: None,
             date: String::new(),
             models: None,
+            bf16: None,
             peers: "ort,openvino,litert,ncnn,mnn,tract,rten".to_owned(),
             precisions: "fp32,int8".to_owned(),
             threads: "1,2".to_owned(),
@@ -74,6 +78,7 @@ impl Options {
                 "--locket" => options.locket = Some(value.into()),
                 "--date" => options.date = value,
                 "--models" => options.models = Some(value),
+                "--bf16" => options.bf16 = Some(value),
                 "--peers" => options.peers = value,
                 "--prec" => options.precisions = value,
                 "--threads" => options.threads = value,
@@ -198,6 +203,7 @@ fn measure(options: &Options, work: &Path, locket: &Path) -> Result<PathBuf> {
     if !status.success() {
         bail!("the driver failed: {status}");
     }
+    bf16::measure(options, &models, locket, &lines)?;
     Ok(lines)
 }
 

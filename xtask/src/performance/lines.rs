@@ -20,6 +20,9 @@ pub(super) struct Line {
     /// Peak resident memory above the bare process, in KiB.
     pub(super) memory_kib: f64,
     pub(super) cpu_per_wall: f64,
+    /// Of runs in bf16: outputs against those in float32.
+    pub(super) signal_to_noise_db: Option<f64>,
+    pub(super) greatest_relative: Option<f64>,
 }
 
 /// Reads lines; those of runs that failed are left out.
@@ -56,5 +59,7 @@ fn parse_line(value: &Value) -> Result<Line> {
         first_ms: number("first_ms")?,
         memory_kib: number("rss_peak_kb")? - number("rss_base_kb")?,
         cpu_per_wall: number("cpu_per_wall")?,
+        signal_to_noise_db: value["against_float32"]["signal_to_noise_db"].as_f64(),
+        greatest_relative: value["against_float32"]["greatest_relative"].as_f64(),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::lines::Line;
+use super::{bf16, lines::Line};
 use crate::ground;
 
 const LOCKET: &str = "locket";
@@ -51,6 +51,7 @@ pub(super) fn page(lines: &[Line], date: &str, arguments: &[&str]) -> String {
     }
     let kinds: BTreeSet<(&str, u64)> = lines
         .iter()
+        .filter(|line| !bf16::is_own(line))
         .map(|line| (&*line.precision, line.threads))
         .collect();
     for (precision, threads) in kinds {
@@ -61,6 +62,7 @@ pub(super) fn page(lines: &[Line], date: &str, arguments: &[&str]) -> String {
         text.push_str(&section(&of_kind, precision, threads));
     }
     text.push_str(&gain(lines));
+    text.push_str(&bf16::section(lines));
     text
 }
 
@@ -76,8 +78,8 @@ fn section(lines: &[&Line], precision: &str, threads: u64) -> String {
     let models: BTreeSet<&str> = lines.iter().map(|line| &*line.model).collect();
     let mut text = format!(
         "\n## {}, {threads} thread{}\n\n\
-         | model | Locket µs | p99 ÷ p50 | best peer | its µs | ratio | other ratios | load + first ms | best peer's | memory MiB | least peer's |\n\
-         |---|---:|---:|---|---:|---:|---|---:|---:|---:|---:|\n",
+         | model | Locket µs | p99 ÷ p50 | median peer's | best peer | its µs | ratio | other ratios | load + first ms | best peer's | memory MiB | least peer's |\n\
+         |---|---:|---:|---:|---|---:|---:|---|---:|---:|---:|---:|\n",
         if precision == "fp32" { "float32" } else { precision },
         if threads == 1 { "" } else { "s" },
     );
@@ -125,9 +127,10 @@ fn section(lines: &[&Line], precision: &str, threads: u64) -> String {
         };
         let _ = writeln!(
             text,
-            "| {model} | {} | {:.2} | {best} | {} | **{best_ratio:.2}** | {} | {:.1} | {} | {:.1} | {} |",
+            "| {model} | {} | {:.2} | {:.2} | {best} | {} | **{best_ratio:.2}** | {} | {:.1} | {} | {:.1} | {} |",
             micros(median(&ours, |line| line.p50_us)),
-            median(&ours, |line| line.p99_us / line.p50_us),
+            tail(&ours),
+            middle(peers.values().map(|lines| tail(lines)).collect()),
             micros(best_us),
             others.join(", "),
             start(&ours),
@@ -146,6 +149,11 @@ fn section(lines: &[&Line], precision: &str, threads: u64) -> String {
         );
     }
     text
+}
+
+/// How far the slowest predictions are from the median one.
+fn tail(lines: &[&Line]) -> f64 {
+    median(lines, |line| line.p99_us / line.p50_us)
 }
 
 /// What 8 bits gain over float32, both Locket's.
@@ -179,7 +187,7 @@ fn gain(lines: &[Line]) -> String {
     text
 }
 
-fn micros(value: f64) -> String {
+pub(super) fn micros(value: f64) -> String {
     if value < 10.0 {
         format!("{value:.2}")
     } else {
@@ -188,7 +196,7 @@ fn micros(value: f64) -> String {
 }
 
 /// The median over rounds that both have of ours over theirs.
-fn ratio(ours: &[&Line], theirs: &[&Line]) -> f64 {
+pub(super) fn ratio(ours: &[&Line], theirs: &[&Line]) -> f64 {
     let both = ours.iter().filter_map(|our| {
         let their = theirs.iter().find(|their| their.round == our.round)?;
         Some(our.p50_us / their.p50_us)
@@ -196,7 +204,7 @@ fn ratio(ours: &[&Line], theirs: &[&Line]) -> f64 {
     middle(both.collect())
 }
 
-fn median(lines: &[&Line], of: impl Fn(&Line) -> f64) -> f64 {
+pub(super) fn median(lines: &[&Line], of: impl Fn(&Line) -> f64) -> f64 {
     middle(lines.iter().map(|line| of(line)).collect())
 }
 
@@ -242,7 +250,7 @@ mod tests {
         let row = page.lines().find(|line| line.starts_with("| m |")).unwrap();
         assert_eq!(
             row,
-            "| m | 100 | 2.00 | ort | 200 | **0.50** | slow 0.10 | 3.0 | 3.0 ort | 2.0 | 2.0 ort |"
+            "| m | 100 | 2.00 | 2.00 | ort | 200 | **0.50** | slow 0.10 | 3.0 | 3.0 ort | 2.0 | 2.0 ort |"
         );
         assert!(
             page.contains("geometric mean 0.50, worst 0.50, over 1 networks"),
