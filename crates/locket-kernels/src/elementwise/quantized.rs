@@ -20,14 +20,13 @@ pub struct AddU8 {
 /// Adds: `t = (a - za) as f32 * ma; t = t + (b - zb) as f32 * mb; y = clamp(round_ties_even(t) + zero_point)`, each
 /// operation rounded.
 ///
+/// `a` is `None` if it stands where the output goes.
+///
 /// # Panics
 /// If the slices differ in length.
-pub fn add_u8(isa: Isa, add: &AddU8, a: &[u8], b: &[u8], output: &mut [u8]) {
-    assert_eq!(
-        (a.len(), b.len()),
-        (output.len(), output.len()),
-        "as many outputs as inputs"
-    );
+pub fn add_u8(isa: Isa, add: &AddU8, a: Option<&[u8]>, b: &[u8], output: &mut [u8]) {
+    let inputs = (a.map_or(output.len(), <[u8]>::len), b.len());
+    assert_eq!(inputs, (output.len(), output.len()), "as many outputs as inputs");
     let requantize = Requantize::new(add.zero_point, add.clamp);
     isa.dispatch(Pairs {
         add: *add,
@@ -41,7 +40,7 @@ pub fn add_u8(isa: Isa, add: &AddU8, a: &[u8], b: &[u8], output: &mut [u8]) {
 struct Pairs<'a> {
     add: AddU8,
     requantize: Requantize,
-    a: &'a [u8],
+    a: Option<&'a [u8]>,
     b: &'a [u8],
     output: &'a mut [u8],
 }
@@ -61,13 +60,18 @@ impl Kernel for Pairs<'_> {
         let whole = output.len() - output.len() % S::LANES;
         for start in (0..whole).step_by(S::LANES) {
             // Loops and functions instead of closures: a closure that is not inlined is compiled without the instruction set.
-            let left = scaled(simd, simd.load_u8(&a[start..]), &add, 0);
+            let left = scaled(simd, simd.load_u8(&a.unwrap_or(&*output)[start..]), &add, 0);
             let right = scaled(simd, simd.load_u8(&b[start..]), &add, 1);
             let result = requantize.apply(simd, simd.add_f32(left, right));
             simd.store_u8(&mut output[start..], result);
         }
         if whole < output.len() {
-            let left = scaled(simd, simd.load_u8_partial(&a[whole..]), &add, 0);
+            let left = scaled(
+                simd,
+                simd.load_u8_partial(&a.unwrap_or(&*output)[whole..]),
+                &add,
+                0,
+            );
             let right = scaled(simd, simd.load_u8_partial(&b[whole..]), &add, 1);
             let result = requantize.apply(simd, simd.add_f32(left, right));
             simd.store_u8_partial(&mut output[whole..], result);

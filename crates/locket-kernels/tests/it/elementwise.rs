@@ -270,7 +270,10 @@ fn quantised_sums_and_products_are_exactly_their_formulas() {
                 clamp: [5, 244],
             };
             let mut found = vec![0; len];
-            add_u8(isa, &add, &a, &b, &mut found);
+            add_u8(isa, &add, Some(&a), &b, &mut found);
+            let mut in_place = a.clone();
+            add_u8(isa, &add, None, &b, &mut in_place);
+            assert_eq!(in_place, found, "{isa} in place");
             for i in 0..len {
                 let scaled = |x: u8, k: usize| {
                     (i32::from(x) - i32::from(add.input_zero_points[k])) as f32 * add.multipliers[k]

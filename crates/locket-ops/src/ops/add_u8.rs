@@ -88,14 +88,15 @@ impl Operator for Add {
 
     fn prepare(&self, prepare: &Prepare<'_>) -> Result<Option<Prepared>, OpError> {
         let (_, shape) = prepare.node.ty("a")?;
-        if prepare.node.dynamic_inputs(&[]).len() != 2 {
+        let &[a, b] = prepare.node.dynamic_inputs(&[]).as_slice() else {
             return Ok(None);
-        }
+        };
         let step = AddStep {
             isa: prepare.isa,
             numbers: numbers(&prepare.node)?,
         };
-        Ok(Some(Prepared::new(step, shape.iter().product(), 1).grain(64)))
+        let prepared = Prepared::new(step, shape.iter().product(), 1).grain(64);
+        Ok(Some(if a == b { prepared } else { prepared.in_place(0) }))
     }
 
     fn samples(&self) -> Vec<String> {
@@ -116,13 +117,9 @@ struct AddStep {
 
 impl Step for AddStep {
     fn run(&self, units: Range<usize>, inputs: &[&[u8]], output: &mut [u8], _scratch: &mut [u8]) {
-        add_u8(
-            self.isa,
-            &self.numbers,
-            &inputs[0][units.clone()],
-            &inputs[1][units],
-            output,
-        );
+        // Empty if the sum is computed in its place.
+        let a = (!inputs[0].is_empty()).then(|| &inputs[0][units.clone()]);
+        add_u8(self.isa, &self.numbers, a, &inputs[1][units], output);
     }
 
     fn kernel(&self) -> &str {
