@@ -55,7 +55,8 @@ impl Deviation {
         };
         format!(
             "bf16 against float32 on these inputs: {ratio}, greatest difference {} of the greatest output, {} top element\n",
-            units::share(self.greatest_relative),
+            // Two digits, never understated.
+            units::chance(self.greatest_relative),
             if self.same_top { "same" } else { "another" },
         )
     }

@@ -50,7 +50,8 @@ impl Gathered for f32 {
 #[inline(always)]
 pub(super) fn bf16_bits(value: f32) -> u16 {
     let bits = value.to_bits();
-    let rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    // Wraps for some NaN, which take the other branch.
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
     let quiet = bits >> 16 | 0x40;
     let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
     (if is_nan { quiet } else { rounded }) as u16
@@ -111,6 +112,24 @@ impl<T: Gathered> Kernel for Gather<'_, T> {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+
+    use super::bf16_bits;
+
+    #[test]
+    fn narrowing_is_to_nearest_for_every_upper_half_and_every_tie() {
+        for upper in 0..=u16::MAX {
+            for lower in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let value = f32::from_bits(u32::from(upper) << 16 | lower);
+                let (found, expected) = (bf16_bits(value), bf16::from_f32(value));
+                assert_eq!(found, expected.to_bits(), "{:#x}", value.to_bits());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Convolutions on a matrix unit: which suit it, and their tiles of up to 32 pixels by up to 2 registers of channels.
+//! Integer convolutions on a matrix unit: which suit it, and their tiles of up to 32 pixels by up to 2 registers of channels.
 //!
 //! Weights are packed as for the vector kernels. The unit reads the pixels where they lie (pointwise, and rows copied for few
 //! channels), or from scratch into which the taps of a block of pixels are gathered, one pixel after the other.
@@ -49,15 +49,15 @@ pub(super) struct Part {
 
 impl Matrix {
     /// Returns the cut, or `None` if there is no unit or the shape does not suit it.
-    pub(super) fn new(isa: Isa, geometry: &ConvGeometry, path: &Path, element_bytes: usize) -> Option<Self> {
+    pub(super) fn new(isa: Isa, geometry: &ConvGeometry, path: &Path) -> Option<Self> {
         let amx = isa.unit()?;
         let (runs, run) = path.runs(geometry);
         let (runs, bytes, gathers) = match path {
-            Path::Pointwise => (1, run * element_bytes, false),
-            Path::Few(_) => (runs, (run * element_bytes).next_multiple_of(4), false),
+            Path::Pointwise => (1, run, false),
+            Path::Few(_) => (runs, run.next_multiple_of(4), false),
             // The weights of each tap are padded to fours, the gathered pixels are not.
-            Path::Taps(_) if !(run * element_bytes).is_multiple_of(4) => return None,
-            Path::Taps(_) => (1, runs * run * element_bytes, true),
+            Path::Taps(_) if !run.is_multiple_of(4) => return None,
+            Path::Taps(_) => (1, runs * run, true),
         };
         let chunk = even_chunk(bytes)?;
         let suits = geometry.groups == 1

@@ -293,6 +293,23 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
     }
 }
 
+/// Narrows four registers of rounded values and writes them at their places, of tiles `VECTORS` registers wide.
+#[inline(always)]
+fn store_four<S: Simd, const VECTORS: usize>(
+    simd: S,
+    output: &mut [u8],
+    requantize: Requantize,
+    values: [S::I32; 4],
+    places: [usize; 4],
+) {
+    let codes = simd.narrow4(values, requantize.zero_point as i16, requantize.bounds());
+    if VECTORS == 2 {
+        simd.store_quarters::<true>(output, places, codes);
+    } else {
+        simd.store_quarters::<false>(output, places, codes);
+    }
+}
+
 /// Requantises and writes: four registers at once if that is all there is to do and every lane counts, else through [`finish`].
 #[inline(always)]
 fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
@@ -322,12 +339,7 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
                 values[part] = simd.round_far(value);
                 places[part] = row * stride + v * S::LANES;
             }
-            let codes = simd.narrow4(values, requantize.zero_point as i16, requantize.bounds());
-            if VECTORS == 2 {
-                simd.store_quarters::<true>(output, places, codes);
-            } else {
-                simd.store_quarters::<false>(output, places, codes);
-            }
+            store_four::<S, VECTORS>(simd, output, *requantize, values, places);
         }
         for index in count / 4 * 4..count {
             let (row, v) = (index / VECTORS, index % VECTORS);
@@ -435,7 +447,6 @@ struct Stored<'a, S: Simd, const VECTORS: usize> {
     /// `[row][MATRIX_COLUMNS]`.
     sums: &'a [i32],
     bias: [S::I32; VECTORS],
-    row_bias: &'a [i32],
     multiplier: [S::F32; VECTORS],
 }
 
@@ -444,11 +455,7 @@ impl<S: Simd, const VECTORS: usize> Stored<'_, S, VECTORS> {
     fn sum(&self, row: usize, v: usize) -> S::I32 {
         let simd = self.simd;
         let sum = simd.load_i32(&self.sums[row * MATRIX_COLUMNS + v * S::LANES..]);
-        let sum = simd.add_i32(sum, self.bias[v]);
-        match self.row_bias.get(row) {
-            Some(&row_bias) => simd.add_i32(sum, simd.splat_i32(row_bias)),
-            None => sum,
-        }
+        simd.add_i32(sum, self.bias[v])
     }
 
     #[inline(always)]
@@ -474,7 +481,6 @@ fn store_sums_body<S: Simd, const VECTORS: usize>(simd: S, sums: &[i32], tile: &
         simd,
         sums,
         bias: [simd.splat_i32(0); VECTORS],
-        row_bias: tile.row_bias,
         multiplier: [simd.splat_f32(0.0); VECTORS],
     };
     for v in 0..VECTORS {
@@ -498,12 +504,7 @@ fn store_sums_body<S: Simd, const VECTORS: usize>(simd: S, sums: &[i32], tile: &
                 values[part] = simd.round_far(stored.value(row, v, residual));
                 places[part] = row * stride + v * S::LANES;
             }
-            let codes = simd.narrow4(values, requantize.zero_point as i16, requantize.bounds());
-            if VECTORS == 2 {
-                simd.store_quarters::<true>(output, places, codes);
-            } else {
-                simd.store_quarters::<false>(output, places, codes);
-            }
+            store_four::<S, VECTORS>(simd, output, *requantize, values, places);
         }
         for row in rows / together * together..rows {
             for v in 0..VECTORS {

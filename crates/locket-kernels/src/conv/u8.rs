@@ -98,7 +98,7 @@ impl ConvU8 {
         });
         let multiplier = panels.pack(1, |n, _| multiplier[n]);
         let padding = padding(&path, &geometry, input_zero_point);
-        let matrix = Matrix::new(isa, &geometry, &path, 1);
+        let matrix = Matrix::new(isa, &geometry, &path);
         Self {
             isa,
             geometry,
@@ -141,7 +141,7 @@ impl ConvU8 {
             multiplier: parts.buffer(columns)?,
             output,
             padding: padding(&path, &geometry, input_zero_point),
-            matrix: Matrix::new(isa, &geometry, &path, 1),
+            matrix: Matrix::new(isa, &geometry, &path),
             path,
             input_zero_point,
             geometry,
@@ -158,7 +158,7 @@ impl ConvU8 {
         let path = Path::new(&geometry, 1);
         Self {
             padding: padding(&path, &geometry, self.input_zero_point),
-            matrix: Matrix::new(self.isa, &geometry, &path, 1),
+            matrix: Matrix::new(self.isa, &geometry, &path),
             path,
             geometry,
             ..self.clone()
