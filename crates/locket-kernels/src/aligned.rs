@@ -72,6 +72,8 @@ impl<T: Pod> Aligned<T> {
         })
     }
 
+    /// Inlined, because a call would spill the registers of a kernel that is not.
+    #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[T] {
         if self.bytes.is_empty() {
             return &[];

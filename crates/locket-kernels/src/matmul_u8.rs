@@ -99,7 +99,8 @@ impl MatmulU8 {
         else {
             panic!("this product was made for float output");
         };
-        let requantize = Requantize::new(zero_point, clamp);
+        let is_near = Requantize::are_near(&self.multiplier[..1], None);
+        let requantize = Requantize::new(zero_point, clamp).near(is_near);
         self.dispatch(a, a_stride, packed, Sink::U8 { output, requantize }, rows);
     }
 

@@ -4,10 +4,11 @@
     reason = "reads of runs in the innermost loop, within bounds that the loop states"
 )]
 
+use super::output::Residual;
 use super::places::Taps;
 use super::runs::Runs;
 use super::tile_f32::select;
-use crate::simd::{MATRIX_COLUMNS, MATRIX_ROWS, Simd};
+use crate::simd::{Codes, MATRIX_COLUMNS, MATRIX_ROWS, Simd};
 
 /// One tile of an integer product.
 #[derive(Debug)]
@@ -50,6 +51,10 @@ pub(crate) struct Requantize {
     low: f32,
     high: f32,
     zero_point: i32,
+    /// The bounds as they are stored.
+    stored: [u8; 2],
+    /// Whether all values are within ±2³⁰, so that they need no bounds before they are rounded.
+    is_near: bool,
 }
 
 impl Requantize {
@@ -61,7 +66,20 @@ impl Requantize {
             low,
             high,
             zero_point: i32::from(zero_point),
+            stored: clamp,
+            is_near: false,
         }
+    }
+
+    /// The same for values that are known to be within ±2³⁰, or not.
+    pub(crate) fn near(self, is_near: bool) -> Self {
+        Self { is_near, ..self }
+    }
+
+    /// Whether integer sums times these multipliers, and a residual of such a scale, are within ±2³⁰.
+    pub(crate) fn are_near(multipliers: &[f32], residual: Option<Residual>) -> bool {
+        multipliers.iter().all(|multiplier| multiplier.abs() <= 0.25)
+            && residual.is_none_or(|residual| residual.multiplier.abs() <= 1e6)
     }
 
     /// Clamping to integer bounds before rounding gives what clamping after it would, and keeps the value in range.
@@ -76,16 +94,10 @@ impl Requantize {
 }
 
 impl Requantize {
-    /// The same without the clamp, for values within ±2³⁰ that are bounded afterwards.
+    /// What narrows values that were rounded.
     #[inline(always)]
-    pub(crate) fn apply_in_range<S: Simd>(self, simd: S, value: S::F32) -> S::I32 {
-        simd.add_i32(simd.round(value), simd.splat_i32(self.zero_point))
-    }
-
-    /// The bounds as they are stored.
-    #[inline(always)]
-    fn bounds(self) -> [u8; 2] {
-        [self.low, self.high].map(|bound| (bound as i32 + self.zero_point) as u8)
+    fn codes<S: Simd>(self, simd: S) -> Codes<S> {
+        Codes::new(simd, self.zero_point as u8, self.stored)
     }
 
     /// The same for one value; NaN counts as zero, as it does in a cast.
@@ -123,6 +135,12 @@ impl TileU8<'_> {
         let rows = self.taps.rows;
         self.taps.advance();
         self.row_bias = self.row_bias.get(rows..).unwrap_or_default();
+        self.skip(rows);
+    }
+
+    /// Moves the target on by as many pixels.
+    #[inline(always)]
+    fn skip(&mut self, rows: usize) {
         match &mut self.target {
             Target::U8 { output, residual, .. } => {
                 *output = &mut core::mem::take(output)[rows * self.output_stride..];
@@ -298,11 +316,11 @@ fn accumulate_one<S: Simd, const VECTORS: usize>(
 fn store_four<S: Simd, const VECTORS: usize>(
     simd: S,
     output: &mut [u8],
-    requantize: Requantize,
+    codes: Codes<S>,
     values: [S::I32; 4],
     places: [usize; 4],
 ) {
-    let codes = simd.narrow4(values, requantize.zero_point as i16, requantize.bounds());
+    let codes = simd.narrow4(values, codes);
     if VECTORS == 2 {
         simd.store_quarters::<true>(output, places, codes);
     } else {
@@ -323,8 +341,10 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
         requantize,
         residual: None,
     } = &mut tile.target
+        && requantize.is_near
         && tile.columns == VECTORS * S::LANES
     {
+        let codes = requantize.codes(simd);
         let mut multiplier = [simd.splat_f32(0.0); VECTORS];
         for v in 0..VECTORS {
             multiplier[v] = simd.load_f32(&tile.multiplier[v * S::LANES..]);
@@ -336,10 +356,10 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
             for part in 0..4 {
                 let (row, v) = ((4 * group + part) / VECTORS, (4 * group + part) % VECTORS);
                 let value = simd.mul_f32(simd.to_f32(acc[row][v]), multiplier[v]);
-                values[part] = simd.round_far(value);
+                values[part] = simd.round(value);
                 places[part] = row * stride + v * S::LANES;
             }
-            store_four::<S, VECTORS>(simd, output, *requantize, values, places);
+            store_four::<S, VECTORS>(simd, output, codes, values, places);
         }
         for index in count / 4 * 4..count {
             let (row, v) = (index / VECTORS, index % VECTORS);
@@ -451,26 +471,52 @@ struct Stored<'a, S: Simd, const VECTORS: usize> {
 }
 
 impl<S: Simd, const VECTORS: usize> Stored<'_, S, VECTORS> {
+    /// The sum of a row, given by its elements.
     #[inline(always)]
-    fn sum(&self, row: usize, v: usize) -> S::I32 {
+    fn sum(&self, sums: &[i32], v: usize) -> S::I32 {
         let simd = self.simd;
-        let sum = simd.load_i32(&self.sums[row * MATRIX_COLUMNS + v * S::LANES..]);
-        simd.add_i32(sum, self.bias[v])
+        simd.add_i32(simd.load_i32(&sums[v * S::LANES..]), self.bias[v])
     }
 
     #[inline(always)]
-    fn value(&self, row: usize, v: usize, residual: Option<ResidualTile<'_>>) -> S::F32 {
+    fn value(&self, sums: &[i32], v: usize) -> S::F32 {
         let simd = self.simd;
-        let value = simd.mul_f32(simd.to_f32(self.sum(row, v)), self.multiplier[v]);
-        match residual {
-            None => value,
-            Some(residual) => {
-                let other = simd.load_u8(&residual.values[row * residual.stride + v * S::LANES..]);
-                let other = simd.to_f32(simd.sub_i32(other, simd.splat_i32(residual.zero_point)));
-                // Two roundings, never fused.
-                simd.add_f32(value, simd.mul_f32(other, simd.splat_f32(residual.multiplier)))
+        simd.mul_f32(simd.to_f32(self.sum(sums, v)), self.multiplier[v])
+    }
+
+    /// Writes rows whose values are near, four registers at a time, and returns how many rows are done.
+    #[inline(always)]
+    fn write(
+        &self,
+        rows: usize,
+        output: &mut [u8],
+        stride: usize,
+        requantize: Requantize,
+        residual: Option<ResidualTile<'_>>,
+    ) -> usize {
+        let simd = self.simd;
+        let codes = requantize.codes(simd);
+        let together = 4 / VECTORS;
+        let groups = self.sums[..rows * MATRIX_COLUMNS].chunks_exact(together * MATRIX_COLUMNS);
+        for (group, sums) in groups.enumerate() {
+            let mut values = [simd.splat_i32(0); 4];
+            let mut places = [0; 4];
+            for part in 0..4 {
+                let (row, v) = (part / VECTORS, part % VECTORS);
+                let mut value = self.value(&sums[row * MATRIX_COLUMNS..], v);
+                let row = group * together + row;
+                if let Some(residual) = residual {
+                    let other = simd.load_u8(&residual.values[row * residual.stride + v * S::LANES..]);
+                    let other = simd.to_f32(simd.sub_i32(other, simd.splat_i32(residual.zero_point)));
+                    // Two roundings, never fused.
+                    value = simd.add_f32(value, simd.mul_f32(other, simd.splat_f32(residual.multiplier)));
+                }
+                values[part] = simd.round(value);
+                places[part] = row * stride + v * S::LANES;
             }
+            store_four::<S, VECTORS>(simd, output, codes, values, places);
         }
+        rows / together * together
     }
 }
 
@@ -487,40 +533,33 @@ fn store_sums_body<S: Simd, const VECTORS: usize>(simd: S, sums: &[i32], tile: &
         stored.bias[v] = simd.load_i32(&tile.bias[v * S::LANES..]);
         stored.multiplier[v] = simd.load_f32(&tile.multiplier[v * S::LANES..]);
     }
+    let mut done = 0;
     if let Target::U8 {
         output,
         requantize,
         residual,
     } = &mut tile.target
+        && requantize.is_near
         && tile.columns == VECTORS * S::LANES
     {
-        let (residual, stride) = (*residual, tile.output_stride);
-        let together = 4 / VECTORS;
-        for first in (0..rows / together * together).step_by(together) {
-            let mut values = [simd.splat_i32(0); 4];
-            let mut places = [0; 4];
-            for part in 0..4 {
-                let (row, v) = (first + part / VECTORS, part % VECTORS);
-                values[part] = simd.round_far(stored.value(row, v, residual));
-                places[part] = row * stride + v * S::LANES;
-            }
-            store_four::<S, VECTORS>(simd, output, *requantize, values, places);
-        }
-        for row in rows / together * together..rows {
-            for v in 0..VECTORS {
-                let code = requantize.apply(simd, stored.value(row, v, residual));
-                simd.store_u8(&mut output[row * stride + v * S::LANES..], code);
-            }
-        }
+        // Apart, so that the loop without a residual has no branch.
+        done = match residual {
+            None => stored.write(rows, output, tile.output_stride, *requantize, None),
+            Some(_) => stored.write(rows, output, tile.output_stride, *requantize, *residual),
+        };
+    }
+    if done == rows {
         return;
     }
     let mut registers = [[simd.splat_i32(0); VECTORS]; MATRIX_ROWS];
-    for row in 0..rows {
+    let left = sums[done * MATRIX_COLUMNS..rows * MATRIX_COLUMNS].chunks_exact(MATRIX_COLUMNS);
+    for (registers, sums) in registers.iter_mut().zip(left) {
         for v in 0..VECTORS {
-            registers[row][v] = stored.sum(row, v);
+            registers[v] = stored.sum(sums, v);
         }
     }
-    finish(simd, registers[..rows].as_flattened(), VECTORS, tile);
+    tile.skip(done);
+    finish(simd, registers[..rows - done].as_flattened(), VECTORS, tile);
 }
 
 /// Loads up to a register of bytes.

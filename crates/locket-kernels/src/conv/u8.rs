@@ -33,6 +33,8 @@ pub struct ConvU8 {
     /// In panel order; the zero point of the input is folded in.
     pub(super) bias: Aligned<i32>,
     pub(super) multiplier: Aligned<f32>,
+    /// See [`Requantize::are_near`].
+    is_near: bool,
     output: Output,
     path: Path,
     /// How a matrix unit computes it, if one does.
@@ -105,6 +107,7 @@ impl ConvU8 {
             panels,
             weights: packed,
             bias,
+            is_near: is_near(&multiplier, output),
             multiplier,
             output,
             matrix,
@@ -133,12 +136,16 @@ impl ConvU8 {
         let path = Path::new(&geometry, 1);
         let (runs, run) = path.runs(&geometry);
         let columns = panels.padded_columns();
+        let weights = parts.buffer(columns * runs * run.div_ceil(4))?;
+        let bias = parts.buffer(columns)?;
+        let multiplier = parts.buffer(columns)?;
         Ok(Self {
             isa,
             panels,
-            weights: parts.buffer(columns * runs * run.div_ceil(4))?,
-            bias: parts.buffer(columns)?,
-            multiplier: parts.buffer(columns)?,
+            weights,
+            bias,
+            is_near: is_near(&multiplier, output),
+            multiplier,
             output,
             padding: padding(&path, &geometry, input_zero_point),
             matrix: Matrix::new(isa, &geometry, &path),
@@ -346,7 +353,7 @@ impl ConvU8 {
         );
         Sink::U8 {
             output,
-            requantize: Requantize::new(zero_point, clamp),
+            requantize: Requantize::new(zero_point, clamp).near(self.is_near),
             residual: residual.zip(scaling),
         }
     }
@@ -357,6 +364,14 @@ impl ConvU8 {
         };
         Sink::F32 { output, clamp }
     }
+}
+
+fn is_near(multiplier: &Aligned<f32>, output: Output) -> bool {
+    let residual = match output {
+        Output::U8 { residual, .. } => residual,
+        Output::F32 { .. } => None,
+    };
+    Requantize::are_near(multiplier.as_slice(), residual)
 }
 
 /// Where a run writes.

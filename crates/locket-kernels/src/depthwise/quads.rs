@@ -6,21 +6,19 @@
 //!
 //! Where all of a row's bytes are contiguous and a register holds several whole pixels (few channels, stride 1), a "block" of
 //! channels is that many pixels side by side, and a tap to the right is a shift by the channels of one pixel.
+#![expect(unsafe_code, reason = "loads of a tile, whose range is checked beforehand")]
 
 use core::ops::Range;
 
 use super::{Line, lines};
 use crate::aligned::Aligned;
-use crate::conv::Requantize;
 use crate::geometry::{ConvGeometry, pixels_len};
 use crate::isa::{Isa, Kernel};
 use crate::parts::{Keep, Parts, PartsError, TakeParts};
-use crate::simd::Simd;
+use crate::simd::{Codes, Simd};
 
 /// Kernel rows in a group, and registers of sums in a block of channels.
 const GROUP: usize = 4;
-/// Most groups: kernels of up to eight rows.
-const MOST_GROUPS: usize = 2;
 
 /// Packed weights of the plan.
 #[derive(Clone, Debug)]
@@ -30,8 +28,6 @@ pub(super) struct Quads {
     /// `[block][register][lane]`, the zero point of the input folded in.
     bias: Aligned<i32>,
     multiplier: Aligned<f32>,
-    /// Groups of kernel rows.
-    groups: usize,
     /// Whether a block is several pixels.
     is_flat: bool,
     /// A row of zero points, for kernel rows outside the image.
@@ -68,8 +64,7 @@ impl Plan {
         let is_dense = geometry.input_stride == channels && geometry.output_stride == channels;
         let is_flat =
             is_dense && channels < block && block.is_multiple_of(channels) && geometry.stride[1] == 1;
-        let suits = matches!(width, 3 | 5)
-            && height <= GROUP * MOST_GROUPS
+        let suits = matches!([height, width], [3, 3] | [5, 5])
             && matches!(geometry.stride[1], 1 | 2)
             && geometry.dilation[1] == 1
             && (is_flat || 2 * channels > block);
@@ -102,7 +97,6 @@ impl Quads {
             weights: parts.buffer(lanes * plan.groups * geometry.kernel[1])?,
             bias: parts.buffer(lanes)?,
             multiplier: parts.buffer(lanes)?,
-            groups: plan.groups,
             is_flat: plan.is_flat,
             outside: vec![input_zero_point; row_len(geometry)],
         })
@@ -177,7 +171,6 @@ impl Quads {
             weights: packed,
             bias: Aligned::from_slice(&bias),
             multiplier: Aligned::from_slice(&multiplier),
-            groups,
             is_flat,
             outside: vec![input_zero_point; row_len(geometry)],
         })
@@ -188,20 +181,38 @@ impl Quads {
         self.weights.bytes() + self.bias.bytes() + self.multiplier.bytes() + self.outside.len()
     }
 
+    /// What a call reads, looked up once.
+    pub(super) fn tables(&self) -> Tables<'_> {
+        Tables {
+            weights: bytemuck::cast_slice(self.weights.as_slice()),
+            bias: self.bias.as_slice(),
+            multiplier: self.multiplier.as_slice(),
+        }
+    }
+
     /// Whether the plan leaves the pixels at the left and right edge to another one.
     pub(super) fn is_flat(&self) -> bool {
         self.is_flat
     }
 }
 
+/// The packed values of [`Quads`].
+#[derive(Clone, Copy)]
+pub(super) struct Tables<'a> {
+    weights: &'a [i8],
+    bias: &'a [i32],
+    multiplier: &'a [f32],
+}
+
 /// One call.
 pub(super) struct Run<'a> {
     pub(super) quads: &'a Quads,
+    pub(super) tables: Tables<'a>,
     pub(super) geometry: &'a ConvGeometry,
     pub(super) input: &'a [u8],
     pub(super) input_zero_point: u8,
     pub(super) output: &'a mut [u8],
-    pub(super) requantize: Requantize,
+    pub(super) zero_point: u8,
     pub(super) clamp: [u8; 2],
     pub(super) rows: Range<usize>,
 }
@@ -213,32 +224,27 @@ impl Kernel for Run<'_> {
     fn run<S: Simd>(mut self, simd: S) {
         let geometry = self.geometry;
         for (line, range) in lines(geometry, self.rows.clone()) {
-            if self.quads.is_flat {
-                match geometry.kernel[1] {
-                    3 => self.run_flat::<S, 3>(simd, &line, range),
-                    _ => self.run_flat::<S, 5>(simd, &line, range),
-                }
-            } else {
-                match (geometry.kernel[1], geometry.stride[1]) {
-                    (3, 1) => self.run_line::<S, 3, 1>(simd, &line, range),
-                    (3, _) => self.run_line::<S, 3, 2>(simd, &line, range),
-                    (_, 1) => self.run_line::<S, 5, 1>(simd, &line, range),
-                    (_, _) => self.run_line::<S, 5, 2>(simd, &line, range),
-                }
+            match (geometry.kernel[0], geometry.stride[1], self.quads.is_flat) {
+                (3, _, true) => self.run_flat::<S, 3, 1>(simd, &line, range),
+                (_, _, true) => self.run_flat::<S, 5, 2>(simd, &line, range),
+                (3, 1, _) => self.run_line::<S, 3, 1, 1, 3>(simd, &line, range),
+                (3, _, _) => self.run_line::<S, 3, 1, 2, 2>(simd, &line, range),
+                (_, 1, _) => self.run_line::<S, 5, 2, 1, 5>(simd, &line, range),
+                (_, _, _) => self.run_line::<S, 5, 2, 2, 3>(simd, &line, range),
             }
         }
     }
 }
 
 /// The input rows under each group of kernel rows, all of the same length.
-type Rows<'a> = [[&'a [u8]; GROUP]; MOST_GROUPS];
+type Rows<'a, const GROUPS: usize> = [[&'a [u8]; GROUP]; GROUPS];
 
 impl<'a> Run<'a> {
     /// Returns the input rows of a line; those outside are zero points.
     #[inline(always)]
-    fn rows(&self, line: &Line) -> Rows<'a> {
+    fn rows<const GROUPS: usize>(&self, line: &Line) -> Rows<'a, GROUPS> {
         let outside = self.quads.outside.as_slice();
-        let mut rows = [[outside; GROUP]; MOST_GROUPS];
+        let mut rows = [[outside; GROUP]; GROUPS];
         for tap in line.taps.clone() {
             let at = line.input + (tap - line.taps.start) * line.row_step;
             rows[tap / GROUP][tap % GROUP] = &self.input[at..][..outside.len()];
@@ -246,135 +252,119 @@ impl<'a> Run<'a> {
         rows
     }
 
-    /// A line of pixels with many channels: four pixels at a time, then one.
+    /// A line of pixels with many channels. Each input column is interleaved once, for all pixels that read it, whose sums wait in
+    /// registers, in turn: those of the pixel `j` after the one that the columns at hand complete are `acc[(turn + j) % PIXELS]`.
     #[inline(always)]
-    fn run_line<S: Simd, const WIDTH: usize, const STRIDE: usize>(
+    fn run_line<S: Simd, const SIDE: usize, const GROUPS: usize, const STRIDE: usize, const PIXELS: usize>(
         &mut self,
         simd: S,
         line: &Line,
         range: Range<usize>,
     ) {
         let block = GROUP * S::LANES;
-        let rows = self.rows(line);
-        let whole = line.channels / block * block;
-        let mut x = range.start;
-        while x + 4 <= range.end {
-            for channel in (0..whole).step_by(block) {
-                self.run_tile::<S, WIDTH, STRIDE, 4, true>(simd, line, &rows, x, channel);
-            }
-            if whole < line.channels {
-                self.run_tile::<S, WIDTH, STRIDE, 4, false>(simd, line, &rows, x, whole);
-            }
-            x += 4;
-        }
-        while x < range.end {
-            for channel in (0..line.channels).step_by(block) {
-                self.run_tile::<S, WIDTH, STRIDE, 1, false>(simd, line, &rows, x, channel);
-            }
-            x += 1;
-        }
-    }
-
-    /// A block of channels, all of which count if it is `WHOLE`, of `PIXELS` adjacent pixels.
-    #[inline(always)]
-    fn run_tile<S: Simd, const WIDTH: usize, const STRIDE: usize, const PIXELS: usize, const WHOLE: bool>(
-        &mut self,
-        simd: S,
-        line: &Line,
-        rows: &Rows<'_>,
-        x: usize,
-        channel: usize,
-    ) {
-        let block = GROUP * S::LANES;
-        let count = if WHOLE {
-            block
-        } else {
-            block.min(line.channels - channel)
-        };
         let outside = simd.pixels4(u32::from_ne_bytes([self.input_zero_point; 4]));
-        let bias = load_sums(simd, &self.quads.bias.as_slice()[channel..]);
-        let mut acc = [bias; PIXELS];
-        for group in 0..self.quads.groups {
-            let at = (channel * self.quads.groups + group * block) * WIDTH;
-            let weights =
-                bytemuck::cast_slice::<_, i8>(&self.quads.weights.as_slice()[at..][..WIDTH * block]);
-            for column in 0..(PIXELS - 1) * STRIDE + WIDTH {
-                // Wraps to a huge number left of the image.
-                let pixel = (x * STRIDE + column).wrapping_sub(line.window.pad[1]);
-                let mut quads = [outside; GROUP];
-                if pixel < line.window.input[1] {
-                    quads = load_quads(simd, &rows[group], pixel * line.input_stride + channel, count);
+        let rows = self.rows::<GROUPS>(line);
+        let [_, in_width] = line.window.input;
+        // The first columns complete pixels before the range, which are not written.
+        let steps = range.len() + PIXELS - 1;
+        // Wraps to a huge number left of the image.
+        let first = (range.start * STRIDE + SIDE).wrapping_sub(PIXELS * STRIDE + line.window.pad[1]);
+        for channel in (0..line.channels).step_by(block) {
+            let count = block.min(line.channels - channel);
+            let weights = &self.tables.weights[GROUP * channel * GROUPS * SIDE..];
+            let weights = &weights[..GROUP * GROUPS * SIDE * block];
+            let bias = load_sums(simd, &self.tables.bias[channel..]);
+            assert!((in_width - 1) * line.input_stride + channel + count <= self.quads.outside.len());
+            let mut acc = [bias; PIXELS];
+            for start in (0..steps).step_by(PIXELS) {
+                // Unrolled here, because sums are in registers only if each has a constant index.
+                macro_rules! turns {
+                    ($($turn:literal)*) => {$(
+                        if $turn < PIXELS && start + $turn < steps {
+                            for part in 0..STRIDE {
+                                let pixel = first.wrapping_add((start + $turn) * STRIDE + part);
+                                let mut quads = [[outside; GROUP]; GROUPS];
+                                if pixel < in_width {
+                                    let at = pixel * line.input_stride + channel;
+                                    // SAFETY: the assertion above bounds the last pixel of the rows, which are all of that length.
+                                    quads = unsafe { load_column::<S, SIDE, GROUPS>(simd, &rows, at, count) };
+                                }
+                                for j in 0..PIXELS {
+                                    if let Some(tap) = (SIDE + part).checked_sub((j + 1) * STRIDE) {
+                                        for group in 0..GROUPS {
+                                            let weights = &weights[(group * SIDE + tap) * GROUP * block..];
+                                            let acc = &mut acc[($turn + j) % PIXELS];
+                                            multiply(simd, acc, quads[group], &weights[..GROUP * block]);
+                                        }
+                                    }
+                                }
+                            }
+                            if let Some(done) = (start + $turn).checked_sub(PIXELS - 1) {
+                                let at = line.output_at(range.start + done) + channel;
+                                self.finish(simd, acc[$turn % PIXELS], channel, at, count);
+                            }
+                            acc[$turn % PIXELS] = bias;
+                        }
+                    )*};
                 }
-                for pixel in 0..PIXELS {
-                    if column >= pixel * STRIDE && column - pixel * STRIDE < WIDTH {
-                        let weights = &weights[(column - pixel * STRIDE) * GROUP * block..][..GROUP * block];
-                        multiply(simd, &mut acc[pixel], quads, weights);
-                    }
-                }
+                turns!(0 1 2 3 4);
             }
-        }
-        for pixel in 0..PIXELS {
-            self.finish(
-                simd,
-                acc[pixel],
-                channel,
-                line.output_at(x + pixel) + channel,
-                count,
-            );
         }
     }
 
     /// A line of contiguous pixels, as many bytes at a time as a register holds.
     #[inline(always)]
-    fn run_flat<S: Simd, const WIDTH: usize>(&mut self, simd: S, line: &Line, range: Range<usize>) {
+    fn run_flat<S: Simd, const SIDE: usize, const GROUPS: usize>(
+        &mut self,
+        simd: S,
+        line: &Line,
+        range: Range<usize>,
+    ) {
         let block = GROUP * S::LANES;
-        let rows = self.rows(line);
+        let rows = self.rows::<GROUPS>(line);
         let interior = line.window.interior(1);
         let start = interior.start.clamp(range.start, range.end);
         let end = interior.end.clamp(start, range.end);
         let bytes = (end - start) * line.channels;
+        let first = start * line.channels;
         if bytes < block {
             if bytes > 0 {
-                self.run_flat_block::<S, WIDTH>(simd, line, &rows, start * line.channels, bytes);
+                self.run_flat_block::<S, SIDE, GROUPS>(simd, line, &rows, first, bytes);
             }
             return;
         }
-        let first = start * line.channels;
         let mut at = first;
         while at + block <= first + bytes {
-            self.run_flat_block::<S, WIDTH>(simd, line, &rows, at, block);
+            self.run_flat_block::<S, SIDE, GROUPS>(simd, line, &rows, at, block);
             at += block;
         }
         if at < first + bytes {
             // The last block overlaps the one before it and writes some pixels again, the same.
-            self.run_flat_block::<S, WIDTH>(simd, line, &rows, first + bytes - block, block);
+            self.run_flat_block::<S, SIDE, GROUPS>(simd, line, &rows, first + bytes - block, block);
         }
     }
 
     /// `count` bytes of a line from byte `at` on, at a pixel's first channel.
     #[inline(always)]
-    fn run_flat_block<S: Simd, const WIDTH: usize>(
+    fn run_flat_block<S: Simd, const SIDE: usize, const GROUPS: usize>(
         &mut self,
         simd: S,
         line: &Line,
-        rows: &Rows<'_>,
+        rows: &Rows<'_, GROUPS>,
         at: usize,
         count: usize,
     ) {
         let block = GROUP * S::LANES;
-        let mut acc = load_sums(simd, self.quads.bias.as_slice());
-        for group in 0..self.quads.groups {
-            let weights = &self.quads.weights.as_slice()[group * WIDTH * block..][..WIDTH * block];
-            let weights = bytemuck::cast_slice::<_, i8>(weights);
-            for column in 0..WIDTH {
-                let offset = at + column * line.channels - line.window.pad[1] * line.channels;
-                let quads = load_quads(simd, &rows[group], offset, count);
-                multiply(
-                    simd,
-                    &mut acc,
-                    quads,
-                    &weights[column * GROUP * block..][..GROUP * block],
-                );
+        let mut acc = load_sums(simd, self.tables.bias);
+        let weights = &self.tables.weights[..GROUP * GROUPS * SIDE * block];
+        for column in 0..SIDE {
+            let offset = at + column * line.channels - line.window.pad[1] * line.channels;
+            assert!(offset + count <= self.quads.outside.len());
+            // SAFETY: the rows are all of the length of the assertion.
+            let quads = unsafe { load_column::<S, SIDE, GROUPS>(simd, rows, offset, count) };
+            for group in 0..GROUPS {
+                let weights = &weights[(group * SIDE + column) * GROUP * block..];
+                multiply(simd, &mut acc, quads[group], &weights[..GROUP * block]);
             }
         }
         self.finish(simd, acc, 0, line.output_at(0).wrapping_add(at), count);
@@ -383,14 +373,14 @@ impl<'a> Run<'a> {
     /// Requantises a block of sums, whose first lane is `lane`, and writes `count` channels.
     #[inline(always)]
     fn finish<S: Simd>(&mut self, simd: S, acc: [S::I32; GROUP], lane: usize, at: usize, count: usize) {
-        let multipliers = &self.quads.multiplier.as_slice()[lane..][..GROUP * S::LANES];
+        let multipliers = &self.tables.multiplier[lane..][..GROUP * S::LANES];
         let mut results = acc;
         for register in 0..GROUP {
             let multiplier = simd.load_f32(&multipliers[register * S::LANES..]);
-            let value = simd.mul_f32(simd.to_f32(acc[register]), multiplier);
-            results[register] = self.requantize.apply_in_range(simd, value);
+            results[register] = simd.round(simd.mul_f32(simd.to_f32(acc[register]), multiplier));
         }
-        simd.store_bytes(&mut self.output[at..][..count], simd.pack4(results), self.clamp);
+        let codes = Codes::new(simd, self.zero_point, self.clamp);
+        simd.store_bytes(&mut self.output[at..][..count], simd.pack4(results, codes));
     }
 }
 
@@ -405,14 +395,29 @@ fn load_sums<S: Simd>(simd: S, from: &[i32]) -> [S::I32; GROUP] {
     sums
 }
 
-/// Loads and interleaves `count` bytes of four rows of the same length.
+/// Loads `count` bytes of each of `SIDE` rows and interleaves them by groups.
+///
+/// # Safety
+/// `at + count` is at most the length of each row.
 #[inline(always)]
-fn load_quads<S: Simd>(simd: S, rows: &[&[u8]; GROUP], at: usize, count: usize) -> [S::Pixels4; GROUP] {
-    let mut bytes = [simd.splat_bytes(0); GROUP];
-    for row in 0..GROUP {
-        bytes[row] = simd.load_bytes(&rows[row][at..][..count]);
+unsafe fn load_column<S: Simd, const SIDE: usize, const GROUPS: usize>(
+    simd: S,
+    rows: &Rows<'_, GROUPS>,
+    at: usize,
+    count: usize,
+) -> [[S::Pixels4; GROUP]; GROUPS] {
+    let mut quads = [[simd.pixels4(0); GROUP]; GROUPS];
+    for group in 0..GROUPS {
+        let mut bytes = [simd.splat_bytes(0); GROUP];
+        for row in 0..GROUP {
+            if GROUP * group + row < SIDE {
+                // SAFETY: the caller vouches for the range.
+                bytes[row] = unsafe { simd.load_bytes_unchecked(rows[group][row], at, count) };
+            }
+        }
+        quads[group] = simd.interleave4(bytes);
     }
-    simd.interleave4(bytes)
+    quads
 }
 
 /// `acc[register] += Σ quads[register] · weights[register]`.

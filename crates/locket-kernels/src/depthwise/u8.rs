@@ -170,11 +170,12 @@ impl DepthwiseU8 {
             let (output, rows) = (&mut *output, rows.clone());
             self.isa.dispatch(quads::Run {
                 quads,
+                tables: quads.tables(),
                 geometry,
                 input,
                 input_zero_point,
                 output,
-                requantize,
+                zero_point,
                 clamp,
                 rows,
             });

@@ -20,7 +20,7 @@ use core::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use super::{Simd, pairs_of_codes, shifts_of_codes};
+use super::{Codes, Simd, pairs_of_codes, shifts_of_codes};
 
 /// Proof that the machine has AVX2, FMA and F16C; made only by [`Avx2::detect`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -349,20 +349,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn store_bytes(self, to: &mut [u8], value: Self::Bytes, clamp: [u8; 2]) {
-        let [low, high] = [clamp[0].cast_signed(), clamp[1].cast_signed()];
-        let bounded = proven!(
-            self,
-            _mm256_min_epu8(
-                _mm256_set1_epi8(high),
-                _mm256_max_epu8(_mm256_set1_epi8(low), value)
-            )
-        );
+    fn store_bytes(self, to: &mut [u8], value: Self::Bytes) {
         if to.len() == 4 * LANES {
-            proven!(self, _mm256_storeu_si256(to.as_mut_ptr().cast(), bounded));
+            proven!(self, _mm256_storeu_si256(to.as_mut_ptr().cast(), value));
         } else {
             let mut bytes = [0; 4 * LANES];
-            proven!(self, _mm256_storeu_si256(bytes.as_mut_ptr().cast(), bounded));
+            proven!(self, _mm256_storeu_si256(bytes.as_mut_ptr().cast(), value));
             to.copy_from_slice(&bytes[..to.len()]);
         }
     }
@@ -387,28 +379,24 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn pack4(self, [a, b, c, d]: [Self::I32; 4]) -> Self::Bytes {
-        proven!(
-            self,
-            _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d))
-        )
+    fn splat_i16(self, value: i16) -> Self::Bytes {
+        proven!(self, _mm256_set1_epi16(value))
     }
 
     #[inline(always)]
-    fn round_far(self, value: Self::F32) -> Self::I32 {
-        // What is too small converts to the smallest integer, but so would what is too large.
-        self.round(self.min_f32(self.splat_f32(1_073_741_824.0), value))
-    }
-
-    #[inline(always)]
-    fn narrow4(self, [a, b, c, d]: [Self::I32; 4], zero_point: i16, [low, high]: [u8; 2]) -> Self::Bytes {
+    fn pack4(self, [a, b, c, d]: [Self::I32; 4], codes: Codes<Self>) -> Self::Bytes {
         proven!(self, {
-            let zero_point = _mm256_set1_epi16(zero_point);
-            let ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
-            let cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+            let ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), codes.zero_point);
+            let cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), codes.zero_point);
             let bytes = _mm256_packus_epi16(ab, cd);
-            let bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8(low.cast_signed()));
-            let bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8(high.cast_signed()));
+            _mm256_min_epu8(_mm256_max_epu8(bytes, codes.low), codes.high)
+        })
+    }
+
+    #[inline(always)]
+    fn narrow4(self, values: [Self::I32; 4], codes: Codes<Self>) -> Self::Bytes {
+        let bytes = self.pack4(values, codes);
+        proven!(self, {
             _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
         })
     }

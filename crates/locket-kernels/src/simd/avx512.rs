@@ -22,7 +22,7 @@ use core::arch::x86_64::{
     _mm512_unpacklo_epi8, _mm512_unpacklo_epi16, _mm512_xor_si512,
 };
 
-use super::{Simd, pairs_of_codes, shifts_of_codes};
+use super::{Codes, Simd, pairs_of_codes, shifts_of_codes};
 
 /// Proof that the machine has AVX-512 F, BW, DQ, VL and VNNI (and AVX2, FMA, F16C); made only by [`Avx512::detect`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -365,22 +365,22 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn store_bytes(self, to: &mut [u8], value: Self::Bytes, clamp: [u8; 2]) {
-        let [low, high] = [clamp[0].cast_signed(), clamp[1].cast_signed()];
-        let bounded = proven!(
-            self,
-            _mm512_min_epu8(
-                _mm512_set1_epi8(high),
-                _mm512_max_epu8(_mm512_set1_epi8(low), value)
-            )
-        );
+    unsafe fn load_bytes_unchecked(self, from: &[u8], at: usize, count: usize) -> Self::Bytes {
+        debug_assert!(count <= 4 * LANES && at + count <= from.len());
+        let mask = u64::MAX >> (4 * LANES - count);
+        // SAFETY: the caller vouches for the range.
+        proven!(self, _mm512_maskz_loadu_epi8(mask, from.as_ptr().add(at).cast()))
+    }
+
+    #[inline(always)]
+    fn store_bytes(self, to: &mut [u8], value: Self::Bytes) {
         if to.len() == 4 * LANES {
-            proven!(self, _mm512_storeu_si512(to.as_mut_ptr().cast(), bounded));
+            proven!(self, _mm512_storeu_si512(to.as_mut_ptr().cast(), value));
         } else {
             assert!(to.len() < 4 * LANES);
             proven!(
                 self,
-                _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), (1 << to.len()) - 1, bounded)
+                _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), (1 << to.len()) - 1, value)
             );
         }
     }
@@ -405,28 +405,24 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn pack4(self, [a, b, c, d]: [Self::I32; 4]) -> Self::Bytes {
-        proven!(
-            self,
-            _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d))
-        )
+    fn splat_i16(self, value: i16) -> Self::Bytes {
+        proven!(self, _mm512_set1_epi16(value))
     }
 
     #[inline(always)]
-    fn round_far(self, value: Self::F32) -> Self::I32 {
-        // What is too small converts to the smallest integer, but so would what is too large.
-        self.round(self.min_f32(self.splat_f32(1_073_741_824.0), value))
-    }
-
-    #[inline(always)]
-    fn narrow4(self, [a, b, c, d]: [Self::I32; 4], zero_point: i16, [low, high]: [u8; 2]) -> Self::Bytes {
+    fn pack4(self, [a, b, c, d]: [Self::I32; 4], codes: Codes<Self>) -> Self::Bytes {
         proven!(self, {
-            let zero_point = _mm512_set1_epi16(zero_point);
-            let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
-            let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
+            let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), codes.zero_point);
+            let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), codes.zero_point);
             let bytes = _mm512_packus_epi16(ab, cd);
-            let bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8(low.cast_signed()));
-            let bytes = _mm512_min_epu8(bytes, _mm512_set1_epi8(high.cast_signed()));
+            _mm512_min_epu8(_mm512_max_epu8(bytes, codes.low), codes.high)
+        })
+    }
+
+    #[inline(always)]
+    fn narrow4(self, values: [Self::I32; 4], codes: Codes<Self>) -> Self::Bytes {
+        let bytes = self.pack4(values, codes);
+        proven!(self, {
             let order = _mm512_loadu_si512(QUARTERS.as_ptr().cast());
             _mm512_permutexvar_epi32(order, bytes)
         })

@@ -117,13 +117,6 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Rounds to the nearest integer, ties to even. The caller keeps `value` within ±2³⁰.
     fn round(self, value: Self::F32) -> Self::I32;
 
-    /// Rounds to the nearest integer, ties to even; what is beyond ±2²² becomes something beyond or at it.
-    #[inline(always)]
-    fn round_far(self, value: Self::F32) -> Self::I32 {
-        const FAR: f32 = 4_194_304.0;
-        self.round(self.min_f32(self.splat_f32(FAR), self.max_f32(self.splat_f32(-FAR), value)))
-    }
-
     /// The lower bf16 of each lane, widened.
     fn low_bf16(self, pairs: Self::I32) -> Self::F32;
     /// The upper bf16 of each lane, widened.
@@ -159,17 +152,26 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// Loads up to `4 * LANES` bytes; those beyond `from` are zero. Panics if there are more.
     fn load_bytes(self, from: &[u8]) -> Self::Bytes;
-    /// Stores the first `to.len()` bytes, at most `4 * LANES`, bounded below and above.
-    fn store_bytes(self, to: &mut [u8], value: Self::Bytes, clamp: [u8; 2]);
+    /// Loads `count` bytes from `at` on, at most `4 * LANES`; those beyond are zero.
+    ///
+    /// # Safety
+    /// `at + count` is at most the length of `from`.
+    #[inline(always)]
+    unsafe fn load_bytes_unchecked(self, from: &[u8], at: usize, count: usize) -> Self::Bytes {
+        self.load_bytes(&from[at..][..count])
+    }
+    /// Stores the first `to.len()` bytes, at most `4 * LANES`.
+    fn store_bytes(self, to: &mut [u8], value: Self::Bytes);
     /// Sets every byte to `value`.
     fn splat_bytes(self, value: u8) -> Self::Bytes;
     /// Interleaves four registers of bytes: lane `l` of result `r` holds byte `16 * (l / 4) + 4 * r + l % 4` of each.
     fn interleave4(self, rows: [Self::Bytes; 4]) -> [Self::Pixels4; 4];
-    /// Narrows to bytes, saturating at 0 and 255, in the order that undoes [`Simd::interleave4`].
-    fn pack4(self, values: [Self::I32; 4]) -> Self::Bytes;
-
-    /// Narrows to bytes, register after register: adds the zero point, saturating at 0 and 255, then bounds.
-    fn narrow4(self, values: [Self::I32; 4], zero_point: i16, clamp: [u8; 2]) -> Self::Bytes;
+    /// Sets every pair of bytes to `value`.
+    fn splat_i16(self, value: i16) -> Self::Bytes;
+    /// Narrows to bytes: adds the zero point, saturating at 0 and 255, then bounds, in the order that undoes [`Simd::interleave4`].
+    fn pack4(self, values: [Self::I32; 4], codes: Codes<Self>) -> Self::Bytes;
+    /// The same, register after register.
+    fn narrow4(self, values: [Self::I32; 4], codes: Codes<Self>) -> Self::Bytes;
     /// Stores each quarter of `value`, `LANES` bytes, at its place; `PAIRS` says that the first two are neighbours, and the last two.
     /// Panics if one does not fit.
     fn store_quarters<const PAIRS: bool>(self, to: &mut [u8], places: [usize; 4], value: Self::Bytes);
@@ -182,6 +184,27 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn dot4(self, acc: Self::I32, pixels: Self::Pixels4, weights: Self::Weights4) -> Self::I32;
     /// `acc + x * w` for lanes that fit 16 bits: `|x| < 2¹⁵`, and `w` in the low 16 bits of its lane, the high ones zero.
     fn mul_add_i16(self, acc: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32;
+}
+
+/// What turns rounded values into codes, in registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Codes<S: Simd> {
+    /// In pairs of bytes.
+    zero_point: S::Bytes,
+    low: S::Bytes,
+    high: S::Bytes,
+}
+
+impl<S: Simd> Codes<S> {
+    /// Takes the zero point, and the least and greatest code.
+    #[inline(always)]
+    pub(crate) fn new(simd: S, zero_point: u8, [low, high]: [u8; 2]) -> Self {
+        Self {
+            zero_point: simd.splat_i16(i16::from(zero_point)),
+            low: simd.splat_bytes(low),
+            high: simd.splat_bytes(high),
+        }
+    }
 }
 
 /// For each lane, the positions of the two bytes of a stream that hold its code, in the low half (the high half selects zeros).

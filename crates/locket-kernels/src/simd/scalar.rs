@@ -6,7 +6,7 @@
 
 use core::array::from_fn;
 
-use super::Simd;
+use super::{Codes, Simd};
 
 /// The instruction set that needs no proof.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -242,8 +242,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn store_bytes(self, to: &mut [u8], value: Self::Bytes, clamp: [u8; 2]) {
-        to.copy_from_slice(&value.map(|byte| byte.clamp(clamp[0], clamp[1]))[..to.len()]);
+    fn store_bytes(self, to: &mut [u8], value: Self::Bytes) {
+        to.copy_from_slice(&value[..to.len()]);
     }
 
     #[inline(always)]
@@ -257,16 +257,18 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn pack4(self, values: [Self::I32; 4]) -> Self::Bytes {
-        from_fn(|byte| values[byte / 4 % 4][byte / 16 * 4 + byte % 4].clamp(0, 255) as u8)
+    fn splat_i16(self, value: i16) -> Self::Bytes {
+        from_fn(|byte| value.to_le_bytes()[byte % 2])
     }
 
     #[inline(always)]
-    fn narrow4(self, values: [Self::I32; 4], zero_point: i16, [low, high]: [u8; 2]) -> Self::Bytes {
-        from_fn(|byte| {
-            let code = values[byte / LANES][byte % LANES].saturating_add(i32::from(zero_point));
-            code.clamp(i32::from(low), i32::from(high)) as u8
-        })
+    fn pack4(self, values: [Self::I32; 4], codes: Codes<Self>) -> Self::Bytes {
+        from_fn(|byte| code(values[byte / 4 % 4][byte / 16 * 4 + byte % 4], codes))
+    }
+
+    #[inline(always)]
+    fn narrow4(self, values: [Self::I32; 4], codes: Codes<Self>) -> Self::Bytes {
+        from_fn(|byte| code(values[byte / LANES][byte % LANES], codes))
     }
 
     #[inline(always)]
@@ -299,4 +301,11 @@ impl Simd for Scalar {
     fn mul_add_i16(self, acc: Self::I32, x: Self::I32, w: Self::I32) -> Self::I32 {
         from_fn(|lane| acc[lane].wrapping_add(x[lane] * i32::from(w[lane] as i16)))
     }
+}
+
+/// Adds the zero point and bounds.
+fn code(value: i32, codes: Codes<Scalar>) -> u8 {
+    let zero_point = i16::from_le_bytes([codes.zero_point[0], codes.zero_point[1]]);
+    let code = value.saturating_add(i32::from(zero_point));
+    code.clamp(i32::from(codes.low[0]), i32::from(codes.high[0])) as u8
 }
