@@ -1,0 +1,35 @@
+//! Layer `landlock`: every right that the running kernel can take is taken, with no exception.
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, Ruleset, RulesetAttr, RulesetStatus,
+    Scope,
+};
+
+use super::Outcome;
+
+/// The oldest version that is enough: it has network rights and scopes.
+const NEEDED: i32 = 6;
+
+/// Takes the rights. What counts is what the kernel says that it enforces, not that the call succeeded.
+pub(super) fn apply() -> Outcome {
+    let newest = ABI::V10;
+    let restricted = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(newest))
+        .and_then(|rules| rules.handle_access(AccessNet::from_all(newest)))
+        .and_then(|rules| rules.scope(Scope::from_all(newest)))
+        .and_then(Ruleset::create)
+        .and_then(landlock::RulesetCreated::restrict_self)
+        .map_err(|error| error.to_string())?;
+    let LandlockStatus::Available { effective_abi, .. } = restricted.landlock else {
+        return Err("the kernel has no Landlock, or it is off".to_owned());
+    };
+    let abi = effective_abi as i32;
+    if abi < NEEDED || restricted.ruleset == RulesetStatus::NotEnforced {
+        return Err(format!("the kernel's Landlock is version {abi}, expected {NEEDED} or later"));
+    }
+    if !restricted.no_new_privs {
+        return Err("no_new_privs is not set".to_owned());
+    }
+    Ok(format!("abi {abi}"))
+}

@@ -1,0 +1,241 @@
+//! The memory that broker and worker share: a header, room for one request, room for one reply.
+//!
+//! One sealed memory file of fixed size. Either side can write any byte of it at any time, so neither keeps a reference into what
+//! the other may change: the broker copies what it reads, once, and judges the copy.
+#![expect(unsafe_code, reason = "memory shared with another process has no safe form")]
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use rustix::{
+    fs::{MemfdFlags, SealFlags},
+    io::Errno,
+    mm::{Advice, MapFlags, ProtFlags},
+};
+
+/// Bytes of the header; the request area begins here.
+const HEADER_BYTES: usize = 4096;
+/// Areas are multiples of this.
+const PAGE_BYTES: usize = 4096;
+/// Longest line of setup that the header has room for.
+const SETUP_AT: usize = 1024;
+/// Most bytes of it.
+pub(crate) const SETUP_MAX: usize = HEADER_BYTES - SETUP_AT - 4;
+
+/// One direction: what the last message was. Each has its own cache line.
+#[repr(C, align(64))]
+struct Slot {
+    sequence: AtomicU32,
+    kind: AtomicU32,
+    length: AtomicU32,
+}
+
+#[repr(C)]
+struct Header {
+    request: Slot,
+    reply: Slot,
+}
+
+/// What the header says of a message: nothing of it is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    pub(crate) sequence: u32,
+    pub(crate) kind: u32,
+    pub(crate) length: u32,
+}
+
+/// The mapped memory; unmapped when dropped.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    base: NonNull<u8>,
+    request_bytes: usize,
+    reply_bytes: usize,
+}
+
+// SAFETY: the memory is shared with another process anyway; all access goes through raw pointers and atomics.
+unsafe impl Send for Ring {}
+
+/// The size of an area that has room for `bytes`.
+pub(crate) fn area(bytes: usize) -> usize {
+    bytes.max(1).next_multiple_of(PAGE_BYTES)
+}
+
+impl Ring {
+    /// Makes the memory, seals its size, maps it. `request_bytes` and `reply_bytes` are sizes of [`area`].
+    pub(crate) fn create(request_bytes: usize, reply_bytes: usize) -> Result<(Self, OwnedFd), Errno> {
+        let file = rustix::fs::memfd_create(
+            "locket-ring",
+            MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::NOEXEC_SEAL,
+        )
+        .or_else(|_| {
+            // Kernels before 6.3 do not know NOEXEC_SEAL.
+            rustix::fs::memfd_create("locket-ring", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        })?;
+        let total = HEADER_BYTES + request_bytes + reply_bytes;
+        rustix::fs::ftruncate(&file, total as u64)?;
+        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        Ok((Self::map(file.as_fd(), request_bytes, reply_bytes)?, file))
+    }
+
+    /// Maps the memory that another process made.
+    pub(crate) fn map(file: BorrowedFd<'_>, request_bytes: usize, reply_bytes: usize) -> Result<Self, Errno> {
+        let total = HEADER_BYTES + request_bytes + reply_bytes;
+        if rustix::fs::fstat(file)?.st_size != total as i64 {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: a new mapping at an address of the kernel's choice; the file is sealed against shrinking and as long as the map.
+        let base = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                total,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED | MapFlags::POPULATE,
+                file,
+                0,
+            )?
+        };
+        let base = NonNull::new(base.cast::<u8>()).ok_or(Errno::NOMEM)?;
+        // SAFETY: the range is the mapping just made. Failing to keep it out of dumps is no reason to stop: nobody can dump us.
+        let _ = unsafe { rustix::mm::madvise(base.as_ptr().cast(), total, Advice::LinuxDontDump) };
+        Ok(Self {
+            base,
+            request_bytes,
+            reply_bytes,
+        })
+    }
+
+    /// Keeps the memory out of swap.
+    pub(crate) fn lock(&self) -> Result<(), Errno> {
+        // SAFETY: the range is our mapping.
+        unsafe { rustix::mm::mlock(self.base.as_ptr().cast(), self.total()) }
+    }
+
+    fn total(&self) -> usize {
+        HEADER_BYTES + self.request_bytes + self.reply_bytes
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the mapping is page-aligned, lives as long as self, and the header is atomics only, for which any bytes are valid.
+        unsafe { self.base.cast::<Header>().as_ref() }
+    }
+
+    /// Room for a request.
+    pub(crate) fn request_bytes(&self) -> usize {
+        self.request_bytes
+    }
+
+    /// Room for a reply.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// Start of the request area, `request_bytes` long.
+    pub(crate) fn request_area(&self) -> NonNull<u8> {
+        // SAFETY: the header is part of the mapping.
+        unsafe { self.base.add(HEADER_BYTES) }
+    }
+
+    /// Start of the reply area, `reply_bytes` long.
+    pub(crate) fn reply_area(&self) -> NonNull<u8> {
+        // SAFETY: header and request area are part of the mapping.
+        unsafe { self.base.add(HEADER_BYTES + self.request_bytes) }
+    }
+
+    /// Writes the parts one after another into the request area, then the envelope. The caller has checked the length.
+    pub(crate) fn put_request(&self, sequence: u32, kind: u32, parts: &[&[u8]]) {
+        let mut at = 0;
+        for part in parts {
+            assert!(part.len() <= self.request_bytes - at, "the caller checked the length");
+            // SAFETY: the range is inside the request area by the assertion; source and target do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), self.request_area().add(at).as_ptr(), part.len()) };
+            at += part.len();
+        }
+        put(&self.header().request, sequence, kind, at);
+    }
+
+    /// Tells of a reply of `length` bytes that lie in the reply area.
+    pub(crate) fn put_reply(&self, sequence: u32, kind: u32, length: usize) {
+        put(&self.header().reply, sequence, kind, length);
+    }
+
+    /// The envelope of the last request.
+    pub(crate) fn request(&self) -> Envelope {
+        get(&self.header().request)
+    }
+
+    /// The envelope of the last reply; each field is read once.
+    pub(crate) fn reply(&self) -> Envelope {
+        get(&self.header().reply)
+    }
+
+    /// Copies `length` bytes of the reply area, at most all of it.
+    pub(crate) fn copy_reply(&self, length: usize, into: &mut Vec<u8>) {
+        let length = length.min(self.reply_bytes);
+        into.clear();
+        into.reserve(length);
+        // SAFETY: the source is inside the mapping, the target has room. The other side may write meanwhile: then the copy is a
+        // mixture, which is judged like any other bytes of a stranger.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.reply_area().as_ptr(), into.as_mut_ptr(), length);
+            into.set_len(length);
+        }
+    }
+
+    /// Overwrites the first bytes of both areas.
+    pub(crate) fn wipe(&self, request: usize, reply: usize) {
+        // SAFETY: both ranges are clamped to their areas of the mapping.
+        unsafe {
+            crate::wipe::wipe(self.request_area().as_ptr(), request.min(self.request_bytes));
+            crate::wipe::wipe(self.reply_area().as_ptr(), reply.min(self.reply_bytes));
+        }
+    }
+
+    /// Leaves the worker its instructions, in the header.
+    pub(crate) fn put_setup(&self, text: &[u8]) {
+        assert!(text.len() <= SETUP_MAX, "the caller checked the length");
+        // SAFETY: the header has room for the length and SETUP_MAX bytes; no worker runs yet.
+        unsafe {
+            let at = self.base.add(SETUP_AT);
+            at.cast::<u32>().write(text.len() as u32);
+            std::ptr::copy_nonoverlapping(text.as_ptr(), at.add(4).as_ptr(), text.len());
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nothing borrows from it any more.
+        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.total()) };
+    }
+}
+
+fn put(slot: &Slot, sequence: u32, kind: u32, length: usize) {
+    slot.kind.store(kind, Ordering::Relaxed);
+    slot.length.store(length as u32, Ordering::Relaxed);
+    slot.sequence.store(sequence, Ordering::Release);
+}
+
+fn get(slot: &Slot) -> Envelope {
+    Envelope {
+        sequence: slot.sequence.load(Ordering::Acquire),
+        kind: slot.kind.load(Ordering::Relaxed),
+        length: slot.length.load(Ordering::Relaxed),
+    }
+}
+
+/// Reads the instructions from the beginning of the memory file, before its size is known.
+pub(crate) fn read_setup(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let mut page = vec![0_u8; HEADER_BYTES];
+    let read = rustix::io::pread(file, &mut page, 0)?;
+    let text = page.get(SETUP_AT + 4..read).ok_or(Errno::INVAL)?;
+    let length = u32::from_ne_bytes([
+        page[SETUP_AT],
+        page[SETUP_AT + 1],
+        page[SETUP_AT + 2],
+        page[SETUP_AT + 3],
+    ]);
+    Ok(text.get(..length as usize).ok_or(Errno::INVAL)?.to_vec())
+}
