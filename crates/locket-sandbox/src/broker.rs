@@ -19,6 +19,7 @@ use rustix::{
     process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid},
 };
 
+pub(crate) use command::FIRST_LEAK;
 pub use command::{Options, Program, WorkerCommand};
 
 use crate::{

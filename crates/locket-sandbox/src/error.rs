@@ -5,9 +5,9 @@ use std::{fmt, io, time::Duration};
 /// How a worker ended that was not told to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Death {
-    /// It called exit with this code.
+    /// It called exit with this code; the codes of a worker itself are `worker::EXIT_…`.
     Exit(i32),
-    /// This signal ended it. A worker that is out of memory aborts, which as process 1 of its namespace ends in SIGSEGV.
+    /// This signal ended it.
     Signal(i32),
 }
 
@@ -69,7 +69,7 @@ pub enum SandboxError {
     /// The worker ended while it was waited for.
     #[error("worker: ended by {0}")]
     Died(Death),
-    /// The worker made a system call that its policy forbids.
+    /// The worker made a system call that its policy forbids. A C library whose `abort` blocks signals ends here too.
     #[error("worker: killed for a system call that the policy forbids")]
     Violation,
     /// The worker answered what no worker of ours answers.

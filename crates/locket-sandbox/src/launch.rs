@@ -79,7 +79,7 @@ impl Launch {
     }
 
     fn start_here(self) -> Result<Process, SandboxError> {
-        let (told, failed) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        let (told, failed) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)
             .map_err(SandboxError::system("pipe to a new process"))?;
         let pointers = |list: &[CString]| {
             let ends = std::iter::once(ptr::null());
@@ -101,7 +101,9 @@ impl Launch {
             own_users: self.own_users,
             failed: failed.as_raw_fd(),
         };
-        let mut flags = libc::SIGCHLD | libc::CLONE_PIDFD;
+        // With CLONE_VFORK the call returns when the child has begun its program or is gone: nothing has to be waited for. (The end of a
+        // pipe would not do: any other child of this program, started by somebody else at the wrong moment, keeps it open.)
+        let mut flags = libc::SIGCHLD | libc::CLONE_PIDFD | libc::CLONE_VFORK;
         if self.own_pids {
             flags |= libc::CLONE_NEWPID;
         }
@@ -144,7 +146,6 @@ impl Launch {
             pid: pid as i32,
         };
         let mut word = [0_u8; 8];
-        // Ends when the child's copy of the pipe is closed by exec, or by its death.
         match rustix::io::read(&told, &mut word) {
             Ok(8) => {
                 let [step, errno] = [0, 4].map(|at| {

@@ -7,9 +7,11 @@
 //! Linux on x86-64. On other systems the crate compiles, and starting a worker is an error.
 
 mod error;
+mod imports;
 mod wipe;
 
 pub use error::{Death, SandboxError};
+pub use imports::imports;
 pub use wipe::{Wipe, scrub_stack, wipe_slice};
 
 macro_rules! on_linux {
@@ -19,6 +21,7 @@ macro_rules! on_linux {
 }
 
 on_linux! {
+    pub mod attempts;
     mod broker;
     mod launch;
     mod lockdown;

@@ -41,6 +41,9 @@ pub const EXIT_NOT_READY: i32 = 80;
 /// Exit code of a worker that panicked in a request.
 pub const EXIT_PANIC: i32 = 81;
 
+/// Exit code of a worker that aborted: most often one that ran out of memory.
+pub const EXIT_ABORT: i32 = 82;
+
 /// True if this process was started to be a worker. Ask at the top of `main`, before anything else.
 pub fn requested() -> bool {
     std::env::var_os(MARKER).is_some()
@@ -136,8 +139,7 @@ pub fn enter<W>(warm_up: impl FnOnce(&Inherited) -> Result<W, String>) -> (Worke
         Ok(warm) => warm,
         Err(reason) => refuse(&entered.ring, &reason),
     };
-    // The last thing of the warm-up: a thread's first panic would otherwise look at files.
-    std::panic::set_hook(Box::new(|_| {}));
+    quiet_ends();
     let readiness = entered.lockdown.finish();
     let worker = Worker { ring: entered.ring };
     worker.answer(1, READY, readiness.encode().as_bytes());
@@ -285,6 +287,21 @@ fn close(number: RawFd) {
 pub(crate) fn end(code: i32) -> ! {
     // SAFETY: no memory is touched.
     unsafe { libc::_exit(code) }
+}
+
+/// Makes panics, faults and aborts end without a call that is not on the list: a panic's message would look at files, and the standard
+/// library's handler of faults would change handlers.
+pub(crate) fn quiet_ends() {
+    extern "C" fn aborted(_signal: libc::c_int) {
+        end(EXIT_ABORT);
+    }
+    std::panic::set_hook(Box::new(|_| {}));
+    // SAFETY: the handler ends the process, which is allowed at any point.
+    unsafe {
+        libc::signal(libc::SIGSEGV, libc::SIG_DFL);
+        libc::signal(libc::SIGBUS, libc::SIG_DFL);
+        libc::signal(libc::SIGABRT, aborted as extern "C" fn(libc::c_int) as libc::sighandler_t);
+    }
 }
 
 fn threads() -> Option<usize> {

@@ -7,9 +7,6 @@ use landlock::{
 
 use super::Outcome;
 
-/// The oldest version that is enough: it has network rights and scopes.
-const NEEDED: i32 = 6;
-
 /// Takes the rights. What counts is what the kernel says that it enforces, not that the call succeeded.
 pub(super) fn apply() -> Outcome {
     let newest = ABI::V10;
@@ -24,9 +21,10 @@ pub(super) fn apply() -> Outcome {
     let LandlockStatus::Available { effective_abi, .. } = restricted.landlock else {
         return Err("the kernel has no Landlock, or it is off".to_owned());
     };
+    // Best effort is only about rights that a later version has: whichever this kernel knows are all taken, or it is no wall.
     let abi = effective_abi as i32;
-    if abi < NEEDED || restricted.ruleset == RulesetStatus::NotEnforced {
-        return Err(format!("the kernel's Landlock is version {abi}, expected {NEEDED} or later"));
+    if restricted.ruleset == RulesetStatus::NotEnforced {
+        return Err(format!("the kernel's Landlock, version {abi}, enforces nothing"));
     }
     if !restricted.no_new_privs {
         return Err("no_new_privs is not set".to_owned());

@@ -91,16 +91,22 @@ pub(super) fn apply(setup: &Setup, title: Title) -> Outcome {
     let refuse = |what: &str, operation, arguments| {
         system::prctl(operation, arguments).map_err(|reason| format!("{what}: {reason}"))
     };
-    title.hide()?;
+    // Two things that old or small kernels lack; the list of calls has the first of them too.
+    let mut lacks = Vec::new();
+    if title.hide().is_err() {
+        lacks.push("the command line is shown");
+    }
+    if system::prctl(PR_SET_MDWE, [PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0]).is_err() {
+        lacks.push("executable memory is left to the list of calls");
+    }
     // A new session has no controlling terminal. Only the leader of a group cannot make one.
     // SAFETY: no arguments.
     let _ = unsafe { libc::setsid() };
     refuse("killed with its parent", libc::PR_SET_PDEATHSIG, [libc::SIGKILL as u64, 0, 0, 0])?;
-    refuse("no executable memory", PR_SET_MDWE, [PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0])?;
     if setup.scannable {
         refuse("dumpable", libc::PR_SET_DUMPABLE, [1, 0, 0, 0])?;
         return Err("left readable for a scan of its memory".to_owned());
     }
     refuse("not dumpable", libc::PR_SET_DUMPABLE, [0, 0, 0, 0])?;
-    Ok(String::new())
+    Ok(lacks.join(", "))
 }

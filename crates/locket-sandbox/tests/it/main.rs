@@ -5,6 +5,7 @@ mod failures;
 mod lockdown;
 mod nobody;
 mod policy;
+mod walls;
 mod wiping;
 
 use std::{path::Path, time::Duration};
@@ -29,10 +30,13 @@ fn options() -> Options {
 /// The environment variable that names another copy of the worker's program.
 const PROBE: &str = "LOCKET_SANDBOX_PROBE";
 
-fn probe(role: &str, options: Options) -> WorkerCommand {
+fn program() -> Program {
     let built = || Path::new(env!("CARGO_BIN_EXE_locket-sandbox-probe")).to_owned();
-    let program = Program::Path(std::env::var_os(PROBE).map_or_else(built, Into::into));
-    WorkerCommand::new(program, role, options)
+    Program::Path(std::env::var_os(PROBE).map_or_else(built, Into::into))
+}
+
+fn probe(role: &str, options: Options) -> WorkerCommand {
+    WorkerCommand::new(program(), role, options)
 }
 
 fn start(options: Options) -> Broker {

@@ -3,7 +3,7 @@
 
 use std::{hint::black_box, sync::mpsc, time::Duration};
 
-use locket_sandbox::{Wipe, worker};
+use locket_sandbox::{Wipe, attempts, worker};
 
 #[global_allocator]
 static ALLOCATOR: Wipe = Wipe::new();
@@ -13,6 +13,7 @@ fn main() {
         match worker::role().as_str() {
             "misbehave" => misbehave(),
             "forge" => forge(),
+            attempts::ROLE => attempts::serve(),
             "never-ready" => loop {
                 std::thread::sleep(Duration::from_secs(1));
             },
