@@ -22,6 +22,7 @@ use std::fmt;
 pub use matrix::{Configuration, Matrix, MatrixOptions, Outcome, Row, matrix};
 
 pub(crate) use canaries::{Canaries, Target};
+pub(crate) use matrix::seen_without_layers;
 use raw::Errno;
 
 use crate::worker;

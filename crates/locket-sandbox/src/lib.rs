@@ -27,8 +27,10 @@ on_linux! {
     mod lockdown;
     mod policy;
     mod report;
+    pub mod residue;
     mod ring;
     mod setup;
+    pub mod trials;
     pub mod worker;
 
     pub use broker::{Broker, Options, Program, Reply, WorkerCommand};

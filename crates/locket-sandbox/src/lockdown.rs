@@ -22,6 +22,30 @@ use crate::{
 /// What a layer came to: a detail, or why it is missing.
 type Outcome = Result<String, String>;
 
+/// What a worker that forks leaves to its forks: limits and the list of calls.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    memory: limits::Memory,
+}
+
+/// Prepares them, while there is a `/proc`.
+pub(crate) fn rest() -> Rest {
+    Rest {
+        memory: limits::Memory::open(),
+    }
+}
+
+impl Rest {
+    /// Memory of a fork, in bytes.
+    const MEMORY: u64 = 256 << 20;
+
+    /// Puts up both.
+    pub(crate) fn put_up(&self, on_violation: crate::OnViolation) -> Result<(), String> {
+        limits::begin(Self::MEMORY, self.memory).finish()?;
+        seccomp::apply(on_violation).map(drop)
+    }
+}
+
 /// A lock-down that is not finished.
 #[derive(Debug)]
 pub(crate) struct Lockdown {

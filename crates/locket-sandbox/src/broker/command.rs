@@ -49,7 +49,8 @@ pub struct Options {
     pub ready_within: Duration,
     /// True to keep shared memory out of swap.
     pub lock_ring: bool,
-    /// True to let the worker's memory be read from outside: a scan for residue. The layer `process` is then missing.
+    /// True to let the worker's memory be read from outside, for a scan for residue where it could not otherwise be. The layer
+    /// `process` is then missing.
     pub scannable: bool,
 }
 

@@ -18,7 +18,7 @@ const EARLY: [(u32, &str); 5] = [
 ];
 
 /// The size of the process, from a file that is opened while there is one.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Memory(Option<u64>);
 
 impl Memory {

@@ -5,6 +5,8 @@ mod failures;
 mod lockdown;
 mod nobody;
 mod policy;
+mod residue;
+mod trials;
 mod walls;
 mod wiping;
 

@@ -3,7 +3,7 @@
 
 use std::{hint::black_box, sync::mpsc, time::Duration};
 
-use locket_sandbox::{Wipe, attempts, worker};
+use locket_sandbox::{Wipe, attempts, scrub_stack, trials, worker};
 
 #[global_allocator]
 static ALLOCATOR: Wipe = Wipe::new();
@@ -14,6 +14,8 @@ fn main() {
             "misbehave" => misbehave(),
             "forge" => forge(),
             attempts::ROLE => attempts::serve(),
+            trials::ROLE => trials::serve(),
+            "discard" => discard(),
             "never-ready" => loop {
                 std::thread::sleep(Duration::from_secs(1));
             },
@@ -97,6 +99,33 @@ fn forge() -> ! {
             return (sequence, 0, request.bytes.len() as u32, 1);
         }
         (sequence.wrapping_add(word(0)), word(1), word(2), word(3) as usize)
+    })
+}
+
+/// Works on the content of a request in several copies and discards them; keeps some of it if the kind is 1, until asked again.
+fn discard() -> ! {
+    let (worker, ()) = worker::enter(|_| Ok(()));
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    worker.serve(move |request, reply| {
+        let copy = request.bytes.to_vec();
+        let numbers: Vec<f32> = copy.iter().map(|&byte| f32::from(byte)).collect();
+        let mut grown = Vec::new();
+        for part in copy.chunks(1000) {
+            grown.extend_from_slice(part);
+        }
+        let mut on_stack = [0_u8; 4096];
+        let length = copy.len().min(4096);
+        on_stack[..length].copy_from_slice(&copy[..length]);
+        black_box(&on_stack);
+        reply.push(&numbers.iter().sum::<f32>().to_le_bytes());
+        kept.clear();
+        if request.kind == 1 {
+            kept.push(grown[..800.min(length)].to_vec());
+        }
+        black_box(&kept);
+        locket_sandbox::wipe_slice(&mut on_stack);
+        scrub_stack(64 << 10);
+        request.kind
     })
 }
 
