@@ -20,7 +20,7 @@ use rustix::{
 };
 
 pub(crate) use command::FIRST_LEAK;
-pub use command::{Options, Program, WorkerCommand};
+pub use command::WorkerCommand;
 
 use crate::{
     Death, SandboxError,

@@ -88,21 +88,13 @@ pub enum SandboxError {
     },
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 impl SandboxError {
     /// Makes the error of a call in the broker.
-    pub(crate) fn system(what: &'static str) -> impl FnOnce(rustix_or_io::Source) -> Self {
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
         move |source| Self::System {
             what,
             source: source.into(),
         }
     }
-}
-
-/// The error of the calls that are used, whatever the system.
-mod rustix_or_io {
-    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-    pub(crate) use std::io::Error as Source;
-
-    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    pub(crate) use rustix::io::Errno as Source;
 }

@@ -8,10 +8,16 @@
 
 mod error;
 mod imports;
+mod options;
+mod policy;
+mod report;
 mod wipe;
 
 pub use error::{Death, SandboxError};
 pub use imports::imports;
+pub use options::{Options, Program};
+pub use policy::{Layer, Layers, OnViolation, Policy, STRICT_HASH};
+pub use report::{LayerReport, Readiness, Status};
 pub use wipe::{Wipe, scrub_stack, wipe_slice};
 
 macro_rules! on_linux {
@@ -25,17 +31,17 @@ on_linux! {
     mod broker;
     mod launch;
     mod lockdown;
-    mod policy;
-    mod report;
     pub mod residue;
     mod ring;
     mod setup;
     pub mod trials;
     pub mod worker;
 
-    pub use broker::{Broker, Options, Program, Reply, WorkerCommand};
-    pub use policy::{
-        ALLOWED, Call, Check, FORBIDDEN_ERRNO, Layer, Layers, OnViolation, Policy, STRICT_HASH,
-    };
-    pub use report::{LayerReport, Readiness, Status};
+    pub use broker::{Broker, Reply, WorkerCommand};
+    pub use policy::{ALLOWED, Call, Check, FORBIDDEN_ERRNO};
 }
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+mod elsewhere;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub use elsewhere::{Broker, Reply, WorkerCommand, worker};

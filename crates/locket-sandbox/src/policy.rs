@@ -4,20 +4,29 @@
 //! into a program, and compared with what a running worker says of itself. What depends on the caller (how much memory) or on the
 //! kernel (the newest Landlock) is named in the text without its value and told beside it.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod calls;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod filter;
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 use std::fmt::Write as _;
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use calls::{ALLOWED, Call, Check};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use filter::{digest, program};
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 /// The descriptor on which a worker hears of a request.
 pub(crate) const REQUEST_BELL: i32 = 3;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 /// The descriptor on which it tells of a reply.
 pub(crate) const REPLY_BELL: i32 = 4;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 /// Shared memory, closed once it is mapped.
 pub(crate) const RING: i32 = 5;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 /// The first of the files that the broker opened, closed once they are mapped.
 pub(crate) const FIRST_FILE: i32 = 6;
 
@@ -26,6 +35,7 @@ pub(crate) const FIRST_FILE: i32 = 6;
 /// A test compares it with the hash of the text, so it changes only on purpose.
 pub const STRICT_HASH: &str = "a3250de0d3ad790f5f221b02434989b4bbc7053cdac5b77555a2cfd2cbcaba2d";
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 /// The number that a forbidden call returns where violations do not kill; no other call of ours returns it.
 pub const FORBIDDEN_ERRNO: i32 = libc::EBADRQC;
 
@@ -87,7 +97,9 @@ impl Layer {
             Self::Namespaces => {
                 "own user, net (no interface up), pid (process 1), ipc, uts namespaces; no further namespace; own session keyring"
             }
-            Self::Root => "own mnt namespace; pivot_root to an empty tmpfs, read-only nosuid nodev noexec; old root detached",
+            Self::Root => {
+                "own mnt namespace; pivot_root to an empty tmpfs, read-only nosuid nodev noexec; old root detached"
+            }
             Self::Capabilities => {
                 "uid and gid not 0 outside, no groups; no capability: bounding, ambient, permitted, effective, inheritable; \
                  no_new_privs"
@@ -136,10 +148,12 @@ impl Layers {
         Layer::ALL.into_iter().filter(move |&layer| self.has(layer))
     }
 
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     pub(crate) fn bits(self) -> u8 {
         self.0
     }
 
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     pub(crate) fn from_bits(bits: u8) -> Self {
         Self(bits)
     }
@@ -150,7 +164,7 @@ impl Layers {
 pub enum OnViolation {
     /// The process is killed: the product.
     Kill,
-    /// The call returns [`FORBIDDEN_ERRNO`]: tests, so that a list of attempts can go on.
+    /// The call returns `FORBIDDEN_ERRNO`: tests, so that a list of attempts can go on.
     Errno,
 }
 
@@ -180,11 +194,13 @@ impl Policy {
         }
     }
 
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     /// The whole policy in words, one line for each layer and each allowed call.
     pub fn text(&self) -> String {
         self.text_with(&digest(&program(self.on_violation)))
     }
 
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     /// The text with the hash of a given filter, which a worker takes of the bytes that it loaded.
     pub(crate) fn text_with(&self, filter_hash: &str) -> String {
         let mut text = String::from("locket worker policy 1\n");
@@ -205,12 +221,14 @@ impl Policy {
         text
     }
 
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     /// BLAKE3 of the text, in hexadecimal.
     pub fn hash(&self) -> String {
         hash(&self.text())
     }
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 /// BLAKE3 of a text, in hexadecimal.
 pub(crate) fn hash(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex().to_string()

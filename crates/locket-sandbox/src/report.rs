@@ -38,6 +38,7 @@ pub struct Readiness {
     pub kernel: String,
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 /// Longest report that is looked at, in bytes.
 pub(crate) const REPORT_MAX: usize = 4096;
 
@@ -59,10 +60,14 @@ impl Readiness {
 
     /// The layers that are up.
     pub fn enforced(&self) -> Layers {
-        let up = self.layers.iter().filter(|report| report.status == Status::Enforced);
+        let up = self
+            .layers
+            .iter()
+            .filter(|report| report.status == Status::Enforced);
         Layers::of(&up.map(|report| report.layer).collect::<Vec<_>>())
     }
 
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     pub(crate) fn encode(&self) -> String {
         let mut text = format!("kernel {}\npolicy {}\n", one_line(&self.kernel), self.policy_hash);
         for report in &self.layers {
@@ -78,6 +83,7 @@ impl Readiness {
         text
     }
 
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     /// Reads what [`Readiness::encode`] wrote, or says what is wrong with it.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "a report that is not text".to_owned())?;
@@ -93,7 +99,9 @@ impl Readiness {
         let policy_hash = field("policy")?;
         let mut layers = Vec::new();
         for layer in Layer::ALL {
-            let line = lines.next().ok_or(format!("a report without layer {}", layer.name()))?;
+            let line = lines
+                .next()
+                .ok_or(format!("a report without layer {}", layer.name()))?;
             let mut columns = line.split('\t').map(str::to_owned);
             let mut column = || columns.next().unwrap_or_default();
             let (name, word, reason, detail) = (column(), column(), column(), column());
@@ -101,12 +109,21 @@ impl Readiness {
                 "enforced" => Status::Enforced,
                 "not-asked" => Status::NotAsked,
                 "missing" => Status::Missing(reason),
-                _ => return Err(format!("a report with an unknown status of layer {}", layer.name())),
+                _ => {
+                    return Err(format!(
+                        "a report with an unknown status of layer {}",
+                        layer.name()
+                    ));
+                }
             };
             if name != layer.name() {
                 return Err(format!("a report without layer {}", layer.name()));
             }
-            layers.push(LayerReport { layer, status, detail });
+            layers.push(LayerReport {
+                layer,
+                status,
+                detail,
+            });
         }
         Ok(Self {
             layers,
@@ -116,6 +133,7 @@ impl Readiness {
     }
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    broker::Options,
+    Options,
     policy::{Layers, OnViolation, Policy},
     ring::Ring,
 };

@@ -8,66 +8,19 @@ use std::{
         fd::{AsRawFd, OwnedFd, RawFd},
         unix::{ffi::OsStrExt, fs::OpenOptionsExt},
     },
-    path::{Path, PathBuf},
-    time::Duration,
+    path::Path,
 };
 
 use crate::{
-    SandboxError,
+    Options, Program, SandboxError,
     launch::{Launch, Process},
-    policy::{FIRST_FILE, Layer, Policy, REPLY_BELL, REQUEST_BELL, RING},
+    policy::{FIRST_FILE, Layer, REPLY_BELL, REQUEST_BELL, RING},
     ring::{Ring, SETUP_MAX},
     setup::{MARKER, Setup},
 };
 
 /// Where descriptors that are leaked on purpose lie in the worker.
 pub(crate) const FIRST_LEAK: i32 = 100;
-
-/// The worker's program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Program {
-    /// The running one, again.
-    Own,
-    /// Another.
-    Path(PathBuf),
-}
-
-/// What a worker is given and held to.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Room for one request, in bytes; rounded up to pages.
-    pub request_bytes: usize,
-    /// Room for one reply, in bytes; rounded up to pages.
-    pub reply_bytes: usize,
-    /// Memory that the worker may add to its program and the mapped files, in bytes of address space.
-    pub memory_bytes: u64,
-    /// What it may do.
-    pub policy: Policy,
-    /// True to go on with a worker that lacks a layer; [`crate::Broker::degraded`] names them.
-    pub allow_degraded: bool,
-    /// How long it may take until it is ready, its warm-up included.
-    pub ready_within: Duration,
-    /// True to keep shared memory out of swap.
-    pub lock_ring: bool,
-    /// True to let the worker's memory be read from outside, for a scan for residue where it could not otherwise be. The layer
-    /// `process` is then missing.
-    pub scannable: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            request_bytes: 1 << 20,
-            reply_bytes: 64 << 10,
-            memory_bytes: 1 << 30,
-            policy: Policy::strict(),
-            allow_degraded: false,
-            ready_within: Duration::from_secs(10),
-            lock_ring: false,
-            scannable: false,
-        }
-    }
-}
 
 /// Everything that is needed to start a worker, also a second time.
 #[derive(Debug)]

@@ -135,7 +135,12 @@ pub const ALLOWED: &[Call] = &[
     when(
         "mremap",
         libc::SYS_mremap,
-        &[&[apart_from("flags", 3, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, 0)]],
+        &[&[apart_from(
+            "flags",
+            3,
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+            0,
+        )]],
     ),
     when(
         "madvise",

@@ -19,14 +19,17 @@ pub(crate) fn program(on_violation: OnViolation) -> BpfProgram {
         .iter()
         .map(|call| {
             let rules = call.any_of.iter().map(|checks| {
-                SeccompRule::new(checks.iter().map(condition).collect()).expect("a rule of the table has checks")
+                SeccompRule::new(checks.iter().map(condition).collect())
+                    .expect("a rule of the table has checks")
             });
             (call.number, rules.collect())
         })
         .collect();
     let filter = SeccompFilter::new(rules, otherwise, SeccompAction::Allow, TargetArch::x86_64)
         .expect("the two actions differ");
-    filter.try_into().expect("the table is far below the longest program")
+    filter
+        .try_into()
+        .expect("the table is far below the longest program")
 }
 
 fn condition(check: &Check) -> SeccompCondition {

@@ -1,4 +1,4 @@
-//! Random hostile workers: `cargo run --release -p locket-sandbox --example trials [-- COUNT [SEED]]`.
+//! What the example does on Linux.
 #![expect(clippy::print_stdout, reason = "an example prints what it found")]
 
 use std::time::Instant;
@@ -12,7 +12,7 @@ use locket_sandbox::{
 #[global_allocator]
 static ALLOCATOR: Wipe = Wipe::new();
 
-fn main() -> Result<(), SandboxError> {
+pub(crate) fn main() -> Result<(), SandboxError> {
     if worker::requested() {
         match worker::role().as_str() {
             trials::ROLE => trials::serve(),

@@ -1,6 +1,4 @@
-//! Every attempt against every layer: `cargo run --release -p locket-sandbox --example walls [-- NAME…]`.
-//!
-//! `+` is a wall that stopped the attempt, `!` one that did not, `?` one that could not be tried.
+//! What the example does on Linux.
 #![expect(clippy::print_stdout, reason = "an example prints what it found")]
 
 use locket_sandbox::{
@@ -12,7 +10,7 @@ use locket_sandbox::{
 #[global_allocator]
 static ALLOCATOR: Wipe = Wipe::new();
 
-fn main() -> Result<(), SandboxError> {
+pub(crate) fn main() -> Result<(), SandboxError> {
     if worker::requested() {
         attempts::serve();
     }
