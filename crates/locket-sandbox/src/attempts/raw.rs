@@ -7,6 +7,8 @@ use std::{
     os::fd::{FromRawFd, OwnedFd},
 };
 
+pub(super) use super::Tried;
+
 /// An error number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Errno(pub(super) i32);
@@ -134,9 +136,7 @@ pub(super) fn send_to(socket: u64, bytes: &[u8], flags: i32, address: &[u8]) -> 
     .map(|_| Vec::new())
 }
 
-pub(super) use super::Tried;
-
-/// A structure of the kernel, built from words.
+/// A structure of the kernel, built from words, at an address that stays.
 pub(super) fn words(list: &[u64]) -> Vec<u64> {
     list.to_vec()
 }
