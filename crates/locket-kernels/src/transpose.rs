@@ -1,5 +1,10 @@
 //! Moving elements: transposition of matrices (NCHW to NHWC and back) and strided copies.
 
+use bytemuck::{Pod, cast_slice, cast_slice_mut};
+
+use crate::isa::{Isa, Kernel};
+use crate::simd::Simd;
+
 /// Edge of the square blocks that a transposition reads and writes while both stay in the first-level cache.
 const BLOCK: usize = 16;
 
@@ -7,7 +12,7 @@ const BLOCK: usize = 16;
 ///
 /// # Panics
 /// If a slice does not have `outer * a * b` elements.
-pub fn transpose<T: Copy>([outer, a, b]: [usize; 3], input: &[T], output: &mut [T]) {
+pub fn transpose<T: Pod>([outer, a, b]: [usize; 3], input: &[T], output: &mut [T]) {
     assert_eq!(
         (input.len(), output.len()),
         (outer * a * b, outer * a * b),
@@ -32,11 +37,15 @@ pub fn transpose<T: Copy>([outer, a, b]: [usize; 3], input: &[T], output: &mut [
 }
 
 /// A few long rows to many short ones, such as three colour planes to pixels.
-fn interleave<T: Copy>(a: usize, b: usize, input: &[T], output: &mut [T]) {
+fn interleave<T: Pod>(a: usize, b: usize, input: &[T], output: &mut [T]) {
     if let (3, Some((first, rest))) = (a, input.split_at_checked(b)) {
         let (second, third) = rest.split_at(b);
+        let planes = [first, second, third];
+        let done = Isa::best().dispatch(Zip { planes, output });
+        let [first, second, third] = planes.map(|plane| &plane[done..]);
         let rows = first.iter().zip(second).zip(third);
-        for (pixel, ((&x, &y), &z)) in output.as_chunks_mut::<3>().0.iter_mut().zip(rows) {
+        let (pixels, _) = output[3 * done..].as_chunks_mut::<3>();
+        for (pixel, ((&x, &y), &z)) in pixels.iter_mut().zip(rows) {
             *pixel = [x, y, z];
         }
         return;
@@ -44,6 +53,31 @@ fn interleave<T: Copy>(a: usize, b: usize, input: &[T], output: &mut [T]) {
     for (column, pixel) in output.chunks_exact_mut(a).enumerate() {
         for (row, value) in pixel.iter_mut().enumerate() {
             *value = input[row * b + column];
+        }
+    }
+}
+
+/// Three planes to pixels, as far as registers take them; says how far.
+struct Zip<'a, T> {
+    planes: [&'a [T]; 3],
+    output: &'a mut [T],
+}
+
+impl<T: Pod> Kernel for Zip<'_, T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> usize {
+        match size_of::<T>() {
+            1 => simd.zip_bytes(
+                self.planes.map(|plane| cast_slice(plane)),
+                cast_slice_mut(self.output),
+            ),
+            4 => simd.zip_words(
+                self.planes.map(|plane| cast_slice(plane)),
+                cast_slice_mut(self.output),
+            ),
+            _ => 0,
         }
     }
 }
@@ -178,6 +212,18 @@ mod tests {
             let mut back = vec![0; input.len()];
             transpose([outer, b, a], &output, &mut back);
             assert_eq!(back, input);
+        }
+    }
+
+    #[test]
+    fn three_planes_of_bytes_become_pixels() {
+        for len in [1, 63, 64, 65, 200] {
+            let planes: Vec<u8> = (0..3 * len).map(|i| (7 * i % 251) as u8).collect();
+            let mut pixels = vec![0; planes.len()];
+            transpose([1, 3, len], &planes, &mut pixels);
+            for (i, &byte) in pixels.iter().enumerate() {
+                assert_eq!(byte, planes[i % 3 * len + i / 3], "{len}: {i}");
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use core::arch::x86_64::{
     _mm512_unpacklo_epi8, _mm512_unpacklo_epi16, _mm512_xor_si512,
 };
 
-use super::{Codes, Simd, pairs_of_codes, shifts_of_codes};
+use super::{Codes, Simd, avx512_zip, pairs_of_codes, shifts_of_codes};
 
 /// Proof that the machine has AVX-512 F, BW, DQ, VL and VNNI (and AVX2, FMA, F16C); made only by [`Avx512::detect`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -79,6 +79,14 @@ impl Simd for Avx512 {
         for byte in rest {
             *byte = table[usize::from(*byte)];
         }
+    }
+
+    fn zip_bytes(self, planes: [&[u8]; 3], pixels: &mut [u8]) -> usize {
+        avx512_zip::bytes(self, planes, pixels)
+    }
+
+    fn zip_words(self, planes: [&[u32]; 3], pixels: &mut [u32]) -> usize {
+        avx512_zip::words(self, planes, pixels)
     }
 
     #[inline(always)]

@@ -16,6 +16,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16;
+#[cfg(target_arch = "x86_64")]
+mod avx512_zip;
 mod matrix;
 mod scalar;
 
@@ -65,6 +67,15 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         for byte in bytes {
             *byte = table[usize::from(*byte)];
         }
+    }
+
+    /// Interleaves three planes of the same length to pixels, whole registers of them, and says how many pixels are done.
+    fn zip_bytes(self, _planes: [&[u8]; 3], _pixels: &mut [u8]) -> usize {
+        0
+    }
+    /// The same for elements of four bytes.
+    fn zip_words(self, _planes: [&[u32]; 3], _pixels: &mut [u32]) -> usize {
+        0
     }
 
     /// Calls `f` compiled for this instruction set; `f` and what it calls must be `#[inline(always)]`.
