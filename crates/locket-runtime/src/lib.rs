@@ -19,4 +19,4 @@ pub use compile::{Compiled, compile};
 pub use compiled::{CompiledError, CompiledFile};
 pub use exec::{Observer, RunError, Session, StepEvent};
 pub use locket_ops::Precision;
-pub use plan::{MemoryReport, Plan, PlanError, PlanOptions, plan};
+pub use plan::{MemoryReport, Plan, PlanError, PlanOptions, Source, plan};

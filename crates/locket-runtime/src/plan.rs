@@ -90,10 +90,21 @@ pub struct Port {
 /// Where a port's elements are.
 #[derive(Clone, Debug)]
 pub enum Place {
+    /// With the caller: an input that steps read where it is.
+    Given,
     /// Bytes of the arena.
     Arena(Range<usize>),
     /// Known before anything runs: an output that does not depend on the inputs.
     Constant(Tensor),
+}
+
+/// Where a step reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Bytes of the arena; empty for what shares the output's memory.
+    Arena(Range<usize>),
+    /// The input of this number, with the caller.
+    Given(usize),
 }
 
 /// A step of a plan.
@@ -105,8 +116,8 @@ pub struct PlannedStep {
     pub origin: Vec<String>,
     /// The computation.
     pub step: Box<dyn Step>,
-    /// Arena bytes of its inputs; empty for the one that shares the output's memory.
-    pub inputs: Vec<Range<usize>>,
+    /// Where its inputs lie.
+    pub inputs: Vec<Source>,
     /// Arena bytes of its output.
     pub output: Range<usize>,
     /// Units of the output for each part; one part runs on one thread.

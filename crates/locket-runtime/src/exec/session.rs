@@ -10,7 +10,7 @@ use locket_pool::Pool;
 use locket_tensor::{AlignedBytes, DType, TensorMut, TensorRef};
 
 use super::observe::{Observer, StepEvent};
-use crate::plan::{MAX_INPUTS, Place, Plan, PlannedStep, Port};
+use crate::plan::{MAX_INPUTS, Place, Plan, PlannedStep, Port, Source};
 
 /// Why a prediction gave no answer. The session stays usable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,8 @@ pub struct Session {
     plan: Plan,
     arena: AlignedBytes,
     scratch: AlignedBytes,
+    /// For each input, room for a copy, once it was given at an address that its elements cannot be read from.
+    copies: Vec<Option<AlignedBytes>>,
     pool: Pool,
 }
 
@@ -72,6 +74,7 @@ impl Session {
         Ok(Self {
             arena,
             scratch,
+            copies: plan.inputs.iter().map(|_| None).collect(),
             pool: Pool::new(threads)?,
             plan,
         })
@@ -83,7 +86,8 @@ impl Session {
     }
 
     /// Predicts: reads `inputs`, in the order of [`Plan::inputs`], and writes `outputs`, in the order of
-    /// [`Plan::outputs`]. Tensors are row-major. Allocates nothing unless a step is marked slow.
+    /// [`Plan::outputs`]. Tensors are row-major. Allocates nothing unless a step is marked slow, or an input does not start on a
+    /// multiple of its element's size, as it does in every [`Tensor`](locket_tensor::Tensor).
     ///
     /// # Errors
     ///
@@ -129,20 +133,20 @@ impl Session {
     ) -> Result<Vec<u64>, RunError> {
         let given = inputs.iter().map(|tensor| (tensor.dtype, tensor.shape));
         check("input", &self.plan.inputs, given)?;
+        self.take_in(inputs);
         let arena = self.arena.as_mut_slice();
-        for (port, tensor) in self.plan.inputs.iter().zip(inputs) {
-            if let Place::Arena(range) = &port.place {
-                into_layout(port, tensor.bytes, &mut arena[range.clone()]);
-            }
-        }
+        let given = Given {
+            inputs,
+            copies: &self.copies,
+        };
         for step in &self.plan.steps[..index] {
-            run_step(step, arena, self.scratch.as_mut_slice(), &mut self.pool);
+            run_step(step, given, arena, self.scratch.as_mut_slice(), &mut self.pool);
         }
         let step = &self.plan.steps[index];
         let mut nanoseconds = Vec::with_capacity(times);
         for _ in 0..times {
             let start = Instant::now();
-            run_step(step, arena, self.scratch.as_mut_slice(), &mut self.pool);
+            run_step(step, given, arena, self.scratch.as_mut_slice(), &mut self.pool);
             nanoseconds.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
         }
         Ok(nanoseconds)
@@ -166,22 +170,22 @@ impl Session {
             &self.plan.outputs,
             outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
         )?;
+        self.take_in(inputs);
         let arena = self.arena.as_mut_slice();
-        for (port, tensor) in self.plan.inputs.iter().zip(inputs) {
-            if let Place::Arena(range) = &port.place {
-                into_layout(port, tensor.bytes, &mut arena[range.clone()]);
-            }
-        }
+        let given = Given {
+            inputs,
+            copies: &self.copies,
+        };
         for (index, step) in self.plan.steps.iter().enumerate() {
             if let Some((start, budget)) = started {
                 check_deadline(start, budget, step)?;
             }
             match observer.as_deref_mut() {
-                None => run_step(step, arena, self.scratch.as_mut_slice(), &mut self.pool),
+                None => run_step(step, given, arena, self.scratch.as_mut_slice(), &mut self.pool),
                 Some(observer) => {
                     observer.before(index);
                     let start = Instant::now();
-                    run_step(step, arena, self.scratch.as_mut_slice(), &mut self.pool);
+                    run_step(step, given, arena, self.scratch.as_mut_slice(), &mut self.pool);
                     observer.after(StepEvent {
                         index,
                         step,
@@ -195,10 +199,49 @@ impl Session {
             match &port.place {
                 Place::Arena(range) => from_layout(port, &arena[range.clone()], tensor.bytes),
                 Place::Constant(constant) => tensor.bytes.copy_from_slice(constant.bytes()),
+                Place::Given => unreachable!("no output stays with the caller"),
             }
         }
         Ok(())
     }
+
+    /// Brings inputs to where steps read them.
+    fn take_in(&mut self, inputs: &[TensorRef<'_>]) {
+        let arena = self.arena.as_mut_slice();
+        for ((port, tensor), copy) in self.plan.inputs.iter().zip(inputs).zip(&mut self.copies) {
+            let mut bytes = tensor.bytes;
+            if !is_aligned(tensor) {
+                let copy = copy.get_or_insert_with(|| AlignedBytes::zeroed(bytes.len()));
+                copy.as_mut_slice().copy_from_slice(bytes);
+                bytes = copy.as_slice();
+            }
+            if let Place::Arena(range) = &port.place {
+                into_layout(port, bytes, &mut arena[range.clone()]);
+            }
+        }
+    }
+}
+
+/// What the caller has.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    inputs: &'a [TensorRef<'a>],
+    copies: &'a [Option<AlignedBytes>],
+}
+
+impl<'a> Given<'a> {
+    fn bytes(self, index: usize) -> &'a [u8] {
+        let tensor = &self.inputs[index];
+        match &self.copies[index] {
+            Some(copy) if !is_aligned(tensor) => copy.as_slice(),
+            _ => tensor.bytes,
+        }
+    }
+}
+
+fn is_aligned(tensor: &TensorRef<'_>) -> bool {
+    let element_bytes = (tensor.dtype.bits() / 8).max(1);
+    tensor.bytes.as_ptr().addr().is_multiple_of(element_bytes)
 }
 
 fn check_deadline(start: Instant, budget: Duration, next: &PlannedStep) -> Result<(), RunError> {
@@ -239,17 +282,19 @@ fn check<'a>(
     Ok(())
 }
 
-fn run_step(step: &PlannedStep, arena: &mut [u8], scratch: &mut [u8], pool: &mut Pool) {
+fn run_step(step: &PlannedStep, given: Given<'_>, arena: &mut [u8], scratch: &mut [u8], pool: &mut Pool) {
     let Range { start, end } = step.output;
     let (before, rest) = arena.split_at_mut(start);
     let (output, after) = rest.split_at_mut(end - start);
     let (before, after) = (&*before, &*after);
     let mut slots: [&[u8]; MAX_INPUTS] = [&[]; MAX_INPUTS];
-    for (slot, range) in slots.iter_mut().zip(&step.inputs) {
-        *slot = if range.start >= end && !range.is_empty() {
-            &after[range.start - end..range.end - end]
-        } else {
-            &before[range.clone()]
+    for (slot, source) in slots.iter_mut().zip(&step.inputs) {
+        *slot = match source {
+            Source::Given(index) => given.bytes(*index),
+            Source::Arena(range) if range.start >= end && !range.is_empty() => {
+                &after[range.start - end..range.end - end]
+            }
+            Source::Arena(range) => &before[range.clone()],
         };
     }
     let inputs = &slots[..step.inputs.len()];

@@ -1,18 +1,18 @@
 //! Lifetimes and offsets.
 //!
 //! A buffer lives from the step that writes it to the last step that reads it (inputs from the start, outputs to the
-//! end). An output may take over the memory of an input that dies in the same step. Offsets: largest buffer first, each at
+//! end). Inputs that need no other layout stay with the caller and have no buffer. An output may take over the memory of an input that dies in the same step. Offsets: largest buffer first, each at
 //! the lowest offset where it meets no other that is alive at the same time (greedy by size, as published for
 //! TensorFlow Lite by Pisarchyk and Lee, 2020). Offsets are multiples of 64 bytes.
 
 use std::ops::Range;
 
-use locket_mil::Function;
+use locket_mil::{Function, Type};
 use locket_ops::{Cost, Layout};
 use locket_tensor::Tensor;
 
 use super::{
-    Place, Plan, PlanError, PlanOptions, PlannedStep, Port,
+    Place, Plan, PlanError, PlanOptions, PlannedStep, Port, Source,
     report::{self, Life},
     steps::{Draft, Drafts, interface_type},
 };
@@ -29,6 +29,7 @@ pub(super) fn finish(function: &Function, drafts: Drafts, options: PlanOptions) 
     let lives = lifetimes(&drafts, &outlines, &root);
     let offsets = place(&lives).ok_or(PlanError::TooLarge)?;
     let arena_bytes = end(&lives, &offsets);
+    let given = given(&drafts);
     let range = |buffer: usize| {
         let owner = root[buffer];
         offsets[owner]..offsets[owner] + drafts.buffers[buffer].bytes
@@ -45,7 +46,10 @@ pub(super) fn finish(function: &Function, drafts: Drafts, options: PlanOptions) 
                 dtype,
                 shape,
                 layout,
-                place: Place::Arena(range(buffer)),
+                place: match given[buffer] {
+                    Some(_) => Place::Given,
+                    None => Place::Arena(range(buffer)),
+                },
             })
         });
     let inputs = inputs.collect::<Result<_, PlanError>>()?;
@@ -75,15 +79,16 @@ pub(super) fn finish(function: &Function, drafts: Drafts, options: PlanOptions) 
         });
     let outputs = outputs.collect::<Result<_, PlanError>>()?;
     let memory = report::memory(&drafts, &lives);
-    let ranges: Vec<(Vec<Range<usize>>, Range<usize>)> = drafts
+    let ranges: Vec<(Vec<Source>, Range<usize>)> = drafts
         .steps
         .iter()
         .map(|step| {
             let shared = |buffer: usize| root[buffer] == root[step.output];
-            let inputs = step
-                .inputs
-                .iter()
-                .map(|&buffer| if shared(buffer) { 0..0 } else { range(buffer) });
+            let inputs = step.inputs.iter().map(|&buffer| match given[buffer] {
+                Some(input) => Source::Given(input),
+                None if shared(buffer) => Source::Arena(0..0),
+                None => Source::Arena(range(buffer)),
+            });
             (inputs.collect(), range(step.output))
         })
         .collect();
@@ -147,8 +152,27 @@ fn end(lives: &[Life], offsets: &[usize]) -> usize {
     ends.max().unwrap_or(0)
 }
 
+/// For each buffer, the number of the input that it is, if steps read that where the caller has it: it is row-major, and not an
+/// output as well.
+fn given(drafts: &Drafts) -> Vec<Option<usize>> {
+    let mut given = vec![None; drafts.buffers.len()];
+    for (index, &(buffer, layout)) in drafts.inputs.iter().enumerate() {
+        let Type::Tensor { shape, .. } = &drafts.buffers[buffer].ty else {
+            continue;
+        };
+        if layout.same_bytes(Layout::RowMajor, shape) {
+            given[buffer] = Some(index);
+        }
+    }
+    for &(buffer, _) in drafts.outputs.iter().flatten() {
+        given[buffer] = None;
+    }
+    given
+}
+
 /// For each buffer, the one whose memory it uses: itself, or an input that its step computes in place.
 fn share_memory(drafts: &Drafts, outlines: &[Outline]) -> Vec<usize> {
+    let given = given(drafts);
     let mut root: Vec<usize> = (0..drafts.buffers.len()).collect();
     let mut last_read = vec![None; drafts.buffers.len()];
     for (index, step) in outlines.iter().enumerate() {
@@ -164,6 +188,9 @@ fn share_memory(drafts: &Drafts, outlines: &[Outline]) -> Vec<usize> {
         let Some(&input) = step.in_place.and_then(|position| step.inputs.get(position)) else {
             continue;
         };
+        if given[root[input]].is_some() {
+            continue;
+        }
         let once = step
             .inputs
             .iter()
@@ -214,9 +241,9 @@ fn lifetimes(drafts: &Drafts, outlines: &[Outline], root: &[usize]) -> Vec<Life>
     for &(buffer, _) in drafts.outputs.iter().flatten() {
         touch(buffer, end);
     }
-    // What a chain keeps in strips is never whole.
-    for life in &mut lives {
-        if life.first == usize::MAX {
+    // What a chain keeps in strips is never whole, and what the caller has needs no room.
+    for (life, given) in lives.iter_mut().zip(given(drafts)) {
+        if life.first == usize::MAX || given.is_some() {
             life.bytes = 0;
         }
     }
@@ -251,11 +278,7 @@ fn place(lives: &[Life]) -> Option<Vec<usize>> {
     Some(offsets)
 }
 
-fn planned(
-    draft: Draft,
-    (inputs, output): (Vec<Range<usize>>, Range<usize>),
-    options: PlanOptions,
-) -> PlannedStep {
+fn planned(draft: Draft, (inputs, output): (Vec<Source>, Range<usize>), options: PlanOptions) -> PlannedStep {
     let Draft {
         kind,
         origin,

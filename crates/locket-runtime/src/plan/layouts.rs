@@ -114,9 +114,15 @@ fn wish_for_input(folded: &Folded, input: ValueId) -> Layout {
     let rule = registry::find(&node).map(|operator| operator.layout_rule(&node));
     match rule {
         Ok(LayoutRule::ChannelsLast) if rank(&node, input) >= 3 => Layout::ChannelsLast,
-        // Something that takes any layout (a quantisation, say) asks in the name of its own first reader.
+        // Something that takes any layout asks in the name of its own first reader, unless it makes less of the input (a
+        // quantisation): then that less is converted, and the input is read where it lies.
         Ok(LayoutRule::Any | LayoutRule::AsTheyLie) => match operation.outputs.first() {
-            Some(&output) if rank(&node, output) == rank(&node, input) => wish_for_input(folded, output),
+            Some(&output)
+                if rank(&node, output) == rank(&node, input)
+                    && function.ty(output).bytes() >= function.ty(input).bytes() =>
+            {
+                wish_for_input(folded, output)
+            }
             _ => Layout::RowMajor,
         },
         _ => Layout::RowMajor,

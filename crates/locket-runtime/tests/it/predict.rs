@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::expect;
 use locket_kernels::Isa;
 use locket_runtime::{Observer, PlanOptions, Precision, RunError, Session, StepEvent, compile};
-use locket_tensor::{Tensor, TensorMut};
+use locket_tensor::{Tensor, TensorMut, TensorRef};
 
 use crate::models::{RESIDUAL, by_reference, function, input, predict, session};
 
@@ -36,6 +36,31 @@ fn sessions_agree_with_references() {
             }
         }
     }
+}
+
+#[test]
+fn an_input_at_an_odd_address_gives_the_same_answer() {
+    let function = function(RESIDUAL);
+    let input = input(&function, 0);
+    let mut session = session(&function, Isa::best(), 1);
+    let expected = predict(&mut session, std::slice::from_ref(&input));
+    let view = input.view();
+    let mut bytes = vec![0; view.bytes.len() + 1];
+    let odd = usize::from(bytes.as_ptr().addr().is_multiple_of(2));
+    bytes[odd..][..view.bytes.len()].copy_from_slice(view.bytes);
+    let moved = TensorRef {
+        bytes: &bytes[odd..][..view.bytes.len()],
+        ..view
+    };
+    let mut found = vec![0; expected[0].bytes().len()];
+    let shape = expected[0].shape().to_vec();
+    let output = TensorMut {
+        dtype: expected[0].dtype(),
+        shape: &shape,
+        bytes: &mut found,
+    };
+    session.predict(&[moved], &mut [output], None).unwrap();
+    assert_eq!(found, expected[0].bytes());
 }
 
 #[test]
