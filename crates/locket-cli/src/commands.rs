@@ -15,6 +15,7 @@ mod devices;
 mod eval;
 mod hwbench;
 mod inspect;
+mod leakage;
 mod man;
 mod optimize;
 mod profile;
@@ -56,6 +57,7 @@ commands! {
     Hwbench: hwbench,
     Compress: compress,
     Optimize: optimize,
+    Leakage: leakage,
     Demo: demo,
     Devices: devices,
     Completions: completions,

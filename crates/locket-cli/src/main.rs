@@ -12,6 +12,7 @@ mod context;
 mod devices;
 mod errors;
 mod facts;
+mod files;
 mod findings;
 mod labelled;
 mod model;

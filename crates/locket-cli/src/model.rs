@@ -5,7 +5,8 @@ use std::{path::Path, time::Instant};
 use anyhow::{Context as _, Result, bail};
 use locket_compress::measure::package_bytes;
 use locket_formats::{Format, ReadOptions, limits::Limits};
-use locket_mil::{Diagnostic, Dialect, Function, Program};
+use locket_mil::{Diagnostic, Dialect, Function, Program, ValueId};
+use locket_report::TensorSignature;
 use locket_runtime::{Compiled, CompiledFile, PlanOptions, Session, compile, compiled::is_compiled};
 
 /// A model that was read.
@@ -76,6 +77,26 @@ fn refuse_foreign(path: &Path, function: &Function) -> Result<()> {
         path.display(),
         first.join(", ")
     )
+}
+
+/// Name, type and shape of an input or output.
+pub(crate) fn signature(function: &Function, id: ValueId) -> TensorSignature {
+    let value = function.value(id);
+    TensorSignature {
+        name: value.name.clone(),
+        dtype: value
+            .ty
+            .dtype()
+            .map_or("?", locket_tensor::DType::name)
+            .to_owned(),
+        shape: value
+            .ty
+            .shape()
+            .unwrap_or_default()
+            .iter()
+            .map(|&dim| Some(dim as u64))
+            .collect(),
+    }
 }
 
 /// Compiles the default function of a model.

@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use locket_report::Machine;
+use locket_report::{Machine, Provenance, SourceModel};
 
-use crate::facts;
+use crate::{context::Context, facts};
 
 /// Today in UTC, as `2026-03-01`.
 pub(crate) fn date() -> String {
@@ -57,6 +57,24 @@ pub(crate) fn machine() -> Machine {
         instruction_set: String::new(),
         memory_bytes: facts::memory_bytes(),
         kernel: facts::kernel(),
+    }
+}
+
+/// What every report says of its run; data and package are for the caller to add.
+pub(crate) fn provenance(context: &Context, seed: u64, source: SourceModel) -> Provenance {
+    Provenance {
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: None,
+        date: date(),
+        command_line: command_line(),
+        machine: Machine {
+            instruction_set: context.isa.name().to_owned(),
+            ..machine()
+        },
+        threads: u32::try_from(context.threads).unwrap_or(u32::MAX),
+        seed,
+        source,
+        ..Provenance::default()
     }
 }
 

@@ -11,6 +11,7 @@ use maud::{Markup, html};
 pub(crate) mod gauge;
 pub(crate) mod interval;
 pub(crate) mod latency;
+pub(crate) mod leakage;
 pub(crate) mod memory;
 pub(crate) mod operators;
 pub(crate) mod trade_off;

@@ -14,6 +14,7 @@ mod budgets;
 mod certificate;
 mod findings;
 mod latency;
+mod leakage;
 mod memory;
 mod profile;
 mod provenance;
@@ -25,6 +26,9 @@ pub use budgets::{Budgets, DeviceFact, DeviceProfile};
 pub use certificate::Certificate;
 pub use findings::{Diagnostic, LayerSensitivity, Sensitivity, Severity, WayDown};
 pub use latency::{Histogram, LatencyRun, overrun_bound};
+pub use leakage::{
+    AttackScore, AttributeProbe, LeakageEvidence, LearningPoint, NoiseFigures, Rate, TapLeakage,
+};
 pub use memory::{MemoryPoint, MemoryTimeline, PeakTensor};
 pub use profile::{OperatorCost, Profile};
 pub use provenance::{Artefact, DataSet, Machine, Provenance, SourceModel, TensorSignature};

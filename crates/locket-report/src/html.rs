@@ -5,11 +5,12 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-use crate::evidence::{Evidence, Figure, Kind};
+use crate::evidence::{Evidence, Figure, Kind, Provenance};
 
 mod accuracy;
 mod findings;
 mod glossary;
+mod leakage;
 mod memory;
 mod operators;
 mod provenance;
@@ -18,41 +19,69 @@ mod theme;
 mod trade_off;
 mod verdict;
 
+pub use leakage::leakage_html;
+
 /// The report as a complete HTML document.
 pub fn html(evidence: &Evidence) -> String {
-    let sections = sections(evidence);
     let title = if evidence.title.is_empty() {
         "Unnamed model"
     } else {
         &evidence.title
     };
+    page(&Page {
+        title,
+        sample_data: evidence.sample_data,
+        skip: "Skip to the verdict",
+        top: html! {
+            (verdict::draw(evidence, title))
+            (legend())
+        },
+        sections: sections(evidence),
+        provenance: &evidence.provenance,
+    })
+}
+
+/// What differs between the documents.
+struct Page<'a> {
+    title: &'a str,
+    sample_data: bool,
+    skip: &'a str,
+    /// What stands before the contents.
+    top: Markup,
+    sections: Vec<Section>,
+    provenance: &'a Provenance,
+}
+
+/// A complete document.
+fn page(content: &Page<'_>) -> String {
+    // Pictures stand in the page itself; nothing else may be loaded.
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (title) " – Locket report" }
+                title { (content.title) " – Locket report" }
                 style { (PreEscaped(theme::style_sheet())) }
             }
             body {
-                a.skip href="#main" { "Skip to the verdict" }
+                a.skip href="#main" { (content.skip) }
                 div.top {
-                    @if evidence.sample_data {
+                    @if content.sample_data {
                         p.sample role="note" { strong { "Sample data." } " Every figure in this report is invented to show its form." }
                     }
                     (theme::control())
                 }
                 main id="main" {
-                    (verdict::draw(evidence, title))
-                    (legend())
+                    (content.top)
                     nav aria-label="Contents" {
-                        ol { @for section in &sections { li { a href={ "#" (section.id) } { (section.title) } } } }
+                        ol { @for section in &content.sections { li { a href={ "#" (section.id) } { (section.title) } } } }
                     }
-                    @for section in &sections {
+                    @for section in &content.sections {
                         section id=(section.id) {
                             h2 { (section.title) }
                             (section.body)
@@ -61,7 +90,7 @@ pub fn html(evidence: &Evidence) -> String {
                 }
                 footer {
                     p {
-                        "Written by Locket " (evidence.provenance.tool_version) ", " (evidence.provenance.date)
+                        "Written by Locket " (content.provenance.tool_version) ", " (content.provenance.date)
                         ". This file loads nothing and runs no script."
                     }
                 }
@@ -102,11 +131,18 @@ fn sections(evidence: &Evidence) -> Vec<Section> {
         section(
             "not-measured",
             "What was not measured",
-            findings::not_measured(evidence),
+            findings::list(&evidence.not_measured),
         ),
-        section("notes", "Notes", findings::notes(evidence)),
-        section("provenance", "Provenance", Some(provenance::draw(evidence))),
-        section("glossary", "Terms", Some(glossary::draw())),
+        section("notes", "Notes", findings::list(&evidence.notes)),
+        section(
+            "provenance",
+            "Provenance",
+            Some(provenance::draw(
+                &evidence.provenance,
+                evidence.budgets.device.as_ref(),
+            )),
+        ),
+        section("glossary", "Terms", Some(glossary::draw(&glossary::TERMS))),
     ]
     .into_iter()
     .flatten()

@@ -33,11 +33,12 @@ pub mod table;
 pub mod units;
 
 pub use evidence::{
-    Artefact, Budgets, Certificate, DataSet, Decision, DeviceFact, DeviceProfile, Diagnostic, Evidence,
-    EvidenceError, Figure, Gauge, GaugeState, Gauges, Histogram, Interval, Kind, LatencyRun,
-    LayerSensitivity, Limit, Machine, Magnitude, MemoryPoint, MemoryTimeline, OperatorCost, PeakTensor,
-    Profile, Provenance, SCHEMA, Schema, Sensitivity, Severity, Shortfall, SourceModel, Step,
-    TensorSignature, Variant, Verdict, WayDown, overrun_bound,
+    Artefact, AttackScore, AttributeProbe, Budgets, Certificate, DataSet, Decision, DeviceFact,
+    DeviceProfile, Diagnostic, Evidence, EvidenceError, Figure, Gauge, GaugeState, Gauges, Histogram,
+    Interval, Kind, LatencyRun, LayerSensitivity, LeakageEvidence, LearningPoint, Limit, Machine, Magnitude,
+    MemoryPoint, MemoryTimeline, NoiseFigures, OperatorCost, PeakTensor, Profile, Provenance, Rate, SCHEMA,
+    Schema, Sensitivity, Severity, Shortfall, SourceModel, Step, TapLeakage, TensorSignature, Variant,
+    Verdict, WayDown, overrun_bound,
 };
-pub use html::html;
+pub use html::{html, leakage_html};
 pub use markdown::markdown;

@@ -14,8 +14,7 @@ use locket_compress::{
 use locket_data::{Dataset, Preprocess};
 use locket_mil::{Diagnostic, Target};
 use locket_report::{
-    Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Limit, Machine, Provenance, SourceModel,
-    TensorSignature, Verdict,
+    Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Limit, Provenance, SourceModel, Verdict,
     table::{Cell, Column, Table},
     units,
 };
@@ -24,7 +23,7 @@ use crate::{
     budget,
     context::Context,
     devices::{self, Budgets, Device},
-    labelled, model, surroundings,
+    files, labelled, model, surroundings,
 };
 
 /// Compresses a model until it keeps to its budgets; writes the package, the evidence and a report
@@ -121,10 +120,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         );
     }
     let job = Job {
-        title: options
-            .model
-            .file_stem()
-            .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        title: files::stem(&options.model),
         model: &options.model,
         calibration: &options.calib,
         data: &options.data,
@@ -214,8 +210,8 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
         provenance,
     };
     let evidence = evidence(&outcome, &job.goals, around);
-    write(&job.output.join("evidence.json"), &evidence.to_json())?;
-    write(&job.output.join(job.format.file()), &job.format.render(&evidence))?;
+    files::write(&job.output.join("evidence.json"), &evidence.to_json())?;
+    files::write(&job.output.join(job.format.file()), &job.format.render(&evidence))?;
     if context.json {
         context.print(&format!("{}\n", serde_json::to_string(&evidence)?))?;
     } else {
@@ -249,14 +245,6 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).with_context(|| format!("writing {}", to.display()))
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    std::fs::write(&partial, text).with_context(|| format!("writing {}", partial.display()))?;
-    std::fs::rename(&partial, path).with_context(|| format!("writing {}", path.display()))
-}
-
 fn profile(device: &Device) -> DeviceProfile {
     let fact = |figure: &devices::Figure| DeviceFact {
         what: figure.name.clone(),
@@ -288,32 +276,7 @@ fn provenance(
     package: &Path,
     context: &Context,
 ) -> Result<Provenance> {
-    let signature = |ports: &[(String, String, Vec<usize>)]| -> Vec<TensorSignature> {
-        ports
-            .iter()
-            .map(|(name, dtype, shape)| TensorSignature {
-                name: name.clone(),
-                dtype: dtype.clone(),
-                shape: shape.iter().map(|&dim| Some(dim as u64)).collect(),
-            })
-            .collect()
-    };
     let function = loaded.program.main();
-    let port = |id| {
-        let value = function.value(id);
-        let dtype = value
-            .ty
-            .dtype()
-            .map_or("?", locket_tensor::DType::name)
-            .to_owned();
-        (
-            value.name.clone(),
-            dtype,
-            value.ty.shape().unwrap_or_default().to_vec(),
-        )
-    };
-    let inputs: Vec<_> = function.inputs.iter().map(|&id| port(id)).collect();
-    let outputs: Vec<_> = function.outputs.iter().map(|output| port(output.value)).collect();
     let parameters = function
         .used_constants()
         .iter()
@@ -327,27 +290,25 @@ fn provenance(
         samples: set.len() as u64,
         hash: None,
     };
+    let source = SourceModel {
+        path: job.model.display().to_string(),
+        hash: surroundings::hash(job.model)?,
+        format: loaded.format.to_string(),
+        file_bytes: loaded.file_bytes,
+        parameters,
+        macs: outcome.tried[0].variant.macs,
+        inputs: function
+            .inputs
+            .iter()
+            .map(|&id| model::signature(function, id))
+            .collect(),
+        outputs: function
+            .outputs
+            .iter()
+            .map(|output| model::signature(function, output.value))
+            .collect(),
+    };
     Ok(Provenance {
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: None,
-        date: surroundings::date(),
-        command_line: surroundings::command_line(),
-        machine: Machine {
-            instruction_set: context.isa.name().to_owned(),
-            ..surroundings::machine()
-        },
-        threads: u32::try_from(context.threads).unwrap_or(u32::MAX),
-        seed: job.seed,
-        source: SourceModel {
-            path: job.model.display().to_string(),
-            hash: surroundings::hash(job.model)?,
-            format: loaded.format.to_string(),
-            file_bytes: loaded.file_bytes,
-            parameters,
-            macs: outcome.tried[0].variant.macs,
-            inputs: signature(&inputs),
-            outputs: signature(&outputs),
-        },
         package: Some(Artefact {
             path: package.display().to_string(),
             hash: surroundings::hash(package)?,
@@ -357,6 +318,7 @@ fn provenance(
             samples(job.calibration, "calibration", calibration),
             samples(job.data, "search and certificate", data),
         ],
+        ..surroundings::provenance(context, job.seed, source)
     })
 }
 

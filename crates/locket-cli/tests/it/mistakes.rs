@@ -65,6 +65,20 @@ fn models_that_cannot_be_read() {
 }
 
 #[test]
+fn leakage_of_what_is_no_picture() {
+    let workplace = Workplace::new();
+    check(
+        &workplace,
+        &[
+            "leakage model.mlpackage --data data --aux data --preprocess recipe.toml",
+            "leakage model.mlpackage --data data --aux data --limit 0",
+            "leakage model.mlpackage --data data --aux data --noise 0",
+        ],
+        &expect![[""]],
+    );
+}
+
+#[test]
 fn inputs_that_do_not_fit() {
     let workplace = Workplace::new();
     workplace.array("last.npy", &[1, 4, 4, 2], &[0.0; 32]);

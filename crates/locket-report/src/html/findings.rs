@@ -137,17 +137,8 @@ fn way_row(way: &WayDown) -> Markup {
     }
 }
 
-/// What the report does not know; `None` if nothing was named.
-pub(super) fn not_measured(evidence: &Evidence) -> Option<Markup> {
-    list(&evidence.not_measured)
-}
-
-/// The remarks; `None` if there are none.
-pub(super) fn notes(evidence: &Evidence) -> Option<Markup> {
-    list(&evidence.notes)
-}
-
-fn list(sentences: &[String]) -> Option<Markup> {
+/// Sentences as a list; `None` if there are none.
+pub(super) fn list(sentences: &[String]) -> Option<Markup> {
     (!sentences.is_empty())
         .then(|| html! { ul.sentences { @for sentence in sentences { li { (prose(sentence)) } } } })
 }

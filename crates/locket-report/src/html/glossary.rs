@@ -2,7 +2,11 @@
 
 use maud::{Markup, html};
 
-const TERMS: [(&str, &str); 12] = [
+/// A term with its meaning.
+pub(super) type Term = (&'static str, &'static str);
+
+/// The terms of the deployment report.
+pub(super) const TERMS: [Term; 12] = [
     (
         "Accuracy drop",
         "Top-1 of the source less top-1 of the variant, in percentage points; negative if the variant is better.",
@@ -51,11 +55,11 @@ const TERMS: [(&str, &str); 12] = [
 ];
 
 /// The terms, folded.
-pub(super) fn draw() -> Markup {
+pub(super) fn draw(terms: &[Term]) -> Markup {
     html! {
         details {
-            summary { "Twelve terms used above" }
-            dl.terms { @for (term, meaning) in TERMS { div { dt { (term) } dd { (meaning) } } } }
+            summary { (terms.len()) " terms used above" }
+            dl.terms { @for (term, meaning) in terms { div { dt { (term) } dd { (meaning) } } } }
         }
     }
 }

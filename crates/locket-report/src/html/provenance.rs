@@ -4,12 +4,12 @@ use maud::{Markup, html};
 
 use super::memory::shape;
 use super::{mark, scrolling};
-use crate::evidence::{Artefact, DataSet, DeviceProfile, Evidence, TensorSignature};
+use crate::evidence::{Artefact, DataSet, DeviceProfile, Provenance, TensorSignature};
 use crate::units;
 
 /// Model, machine, tool, data and device.
-pub(super) fn draw(evidence: &Evidence) -> Markup {
-    let provenance = &evidence.provenance;
+pub(super) fn draw(provenance: &Provenance, device: Option<&DeviceProfile>) -> Markup {
+    let known = |count: u64, text: fn(u64) -> String| if count > 0 { text(count) } else { String::new() };
     let (source, machine) = (&provenance.source, &provenance.machine);
     html! {
         div.columns {
@@ -18,8 +18,8 @@ pub(super) fn draw(evidence: &Evidence) -> Markup {
                 ("hash", source.hash.clone()),
                 ("format", source.format.clone()),
                 ("size", units::bytes(source.file_bytes)),
-                ("parameters", units::count(source.parameters)),
-                ("multiply-adds", units::short_count(source.macs)),
+                ("parameters", known(source.parameters, units::count)),
+                ("multiply-adds", known(source.macs, units::short_count)),
                 ("inputs", signatures(&source.inputs)),
                 ("outputs", signatures(&source.outputs)),
             ]))
@@ -41,7 +41,7 @@ pub(super) fn draw(evidence: &Evidence) -> Markup {
             (pairs("Data", &provenance.data_sets.iter().map(data_set).collect::<Vec<_>>()))
         }
         @if !provenance.command_line.is_empty() { pre.command { code { (provenance.command_line) } } }
-        @if let Some(device) = &evidence.budgets.device { (device_facts(device)) }
+        @if let Some(device) = device { (device_facts(device)) }
     }
 }
 
