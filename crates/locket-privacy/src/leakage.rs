@@ -45,7 +45,7 @@ use crate::{PrivacyError, random::Random};
 use attacks::{Probe, Problem, probe};
 use augment::{Augmented, augmented};
 use features::{Collection, collect, logarithms_of_probabilities, standardise, with_roots};
-use level::{Worst, control_level, level};
+use level::{Worst, control_level, level, level_by};
 use matrix::Matrix;
 
 /// Fewest pictures that are attacked.
@@ -84,7 +84,7 @@ pub struct Request<'a> {
     pub auxiliary: Set<'a>,
     /// Names of the taps; none for all layers, embeddings and outputs.
     pub taps: &'a [String],
-    /// True to leave out all taps but the outputs.
+    /// True to leave out all taps but the model's results.
     pub outputs_only: bool,
     /// Instruction set and threads.
     pub plan: PlanOptions,
@@ -166,6 +166,11 @@ pub struct Leak {
 }
 
 impl Leak {
+    /// The worst of each figure.
+    pub(crate) fn worst(&self) -> Worst {
+        Worst::of(self.scores.iter().map(|(_, score)| score)).expect("the ladder ran")
+    }
+
     /// The attack that explains most, with its score.
     pub fn strongest(&self) -> (Attack, &Score) {
         let best = self
@@ -175,6 +180,11 @@ impl Leak {
         best.map(|(attack, score)| (*attack, score))
             .expect("the ladder ran")
     }
+}
+
+/// The level of a leak if every cut-point were `factor` times as high.
+pub(crate) fn level_at(leak: &Leak, factor: f64) -> u8 {
+    level_by(leak.worst(), leak.saturated, factor).value
 }
 
 /// A valid measurement.
@@ -197,6 +207,23 @@ pub struct Outcome {
     pub(crate) originals: Matrix,
 }
 
+impl Outcome {
+    /// The result of the model, as computed, that leaks most; the first of equals. `None` if no result was tapped.
+    pub fn leaving(&self) -> Option<&Leak> {
+        let results = self
+            .leaks
+            .iter()
+            .filter(|leak| leak.tap.is_result && leak.form == Form::Float32);
+        results.reduce(|worst, next| {
+            if next.level.value > worst.level.value {
+                next
+            } else {
+                worst
+            }
+        })
+    }
+}
+
 /// A task of the measurement.
 #[derive(Clone, Copy, Debug)]
 struct Task {
@@ -216,7 +243,7 @@ pub fn measure(request: Request<'_>) -> Result<Outcome, PrivacyError> {
     let chosen: Vec<&Tap> = tapped
         .taps
         .iter()
-        .filter(|tap| !request.outputs_only || matches!(tap.role, Role::Input | Role::Output))
+        .filter(|tap| !request.outputs_only || tap.is_result || tap.role == Role::Input)
         .collect();
     let function = tapped.truncated(&chosen);
     let auxiliary = augmented(request.auxiliary, request.recipe, request.seed)?;

@@ -12,6 +12,7 @@ pub(crate) mod gauge;
 pub(crate) mod interval;
 pub(crate) mod latency;
 pub(crate) mod leakage;
+pub(crate) mod matrix;
 pub(crate) mod memory;
 pub(crate) mod operators;
 pub(crate) mod trade_off;

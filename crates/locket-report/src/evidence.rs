@@ -15,6 +15,7 @@ mod certificate;
 mod findings;
 mod latency;
 mod leakage;
+mod matrix;
 mod memory;
 mod profile;
 mod provenance;
@@ -29,6 +30,7 @@ pub use latency::{Histogram, LatencyRun, overrun_bound};
 pub use leakage::{
     AttackScore, AttributeProbe, LeakageEvidence, LearningPoint, NoiseFigures, Rate, TapLeakage,
 };
+pub use matrix::{RankStability, TradeOffLeakage, TradeOffMatrix, TradeOffRow};
 pub use memory::{MemoryPoint, MemoryTimeline, PeakTensor};
 pub use profile::{OperatorCost, Profile};
 pub use provenance::{Artefact, DataSet, Machine, Provenance, SourceModel, TensorSignature};
@@ -80,6 +82,9 @@ pub struct Evidence {
     /// Every variant that the search looked at, as points of the trade-off plot.
     #[serde(default)]
     pub variants: Vec<Variant>,
+    /// Accuracy, resources and privacy of the variants, scored and multiplied.
+    #[serde(default)]
+    pub matrix: Option<TradeOffMatrix>,
     /// What was found in the model.
     #[serde(default)]
     pub diagnostics: Vec<Diagnostic>,

@@ -11,6 +11,7 @@ mod accuracy;
 mod findings;
 mod glossary;
 mod leakage;
+mod matrix;
 mod memory;
 mod operators;
 mod provenance;
@@ -117,6 +118,7 @@ fn sections(evidence: &Evidence) -> Vec<Section> {
         section("memory-section", "Memory", memory::draw(evidence)),
         section("operators", "Where the time goes", operators::profile(evidence)),
         section("trade-off", "Trade-offs", trade_off::draw(evidence)),
+        section("matrix", "Privacy trade-off matrix", matrix::draw(evidence)),
         section(
             "sensitivity",
             "Sensitivity by layer",

@@ -36,9 +36,9 @@ pub use evidence::{
     Artefact, AttackScore, AttributeProbe, Budgets, Certificate, DataSet, Decision, DeviceFact,
     DeviceProfile, Diagnostic, Evidence, EvidenceError, Figure, Gauge, GaugeState, Gauges, Histogram,
     Interval, Kind, LatencyRun, LayerSensitivity, LeakageEvidence, LearningPoint, Limit, Machine, Magnitude,
-    MemoryPoint, MemoryTimeline, NoiseFigures, OperatorCost, PeakTensor, Profile, Provenance, Rate, SCHEMA,
-    Schema, Sensitivity, Severity, Shortfall, SourceModel, Step, TapLeakage, TensorSignature, Variant,
-    Verdict, WayDown, overrun_bound,
+    MemoryPoint, MemoryTimeline, NoiseFigures, OperatorCost, PeakTensor, Profile, Provenance, RankStability,
+    Rate, SCHEMA, Schema, Sensitivity, Severity, Shortfall, SourceModel, Step, TapLeakage, TensorSignature,
+    TradeOffLeakage, TradeOffMatrix, TradeOffRow, Variant, Verdict, WayDown, overrun_bound,
 };
 pub use html::{html, leakage_html};
 pub use markdown::markdown;

@@ -21,6 +21,7 @@ pub fn markdown(evidence: &Evidence) -> String {
         prose::ways_down_title(evidence.verdict.as_ref()),
         &evidence.ways_down,
     );
+    brief.matrix(evidence);
     brief.list("Not measured", &evidence.not_measured);
     brief.list("Notes", &evidence.notes);
     brief.provenance(evidence);
@@ -214,6 +215,49 @@ impl Brief {
             writeln!(self.text, "- **{lead}.** {}", escape(&text)).expect("a string takes every write");
         }
         self.text.push('\n');
+    }
+
+    fn matrix(&mut self, evidence: &Evidence) {
+        let Some(matrix) = evidence.matrix.as_ref().filter(|matrix| !matrix.rows.is_empty()) else {
+            return;
+        };
+        self.heading("Privacy trade-off matrix");
+        let not_measured = || "not measured".to_owned();
+        let rows = matrix.rows.iter().map(|row| {
+            let leakage = row.leakage.as_ref();
+            vec![
+                format!(
+                    "{}{}",
+                    escape(&row.name),
+                    if row.on_front { " (front)" } else { "" }
+                ),
+                format!("{} ({})", row.accuracy, units::percent(row.drop.value)),
+                format!(
+                    "{} ({} x {:.2})",
+                    row.resources,
+                    escape(&row.bottleneck),
+                    row.load
+                ),
+                leakage.map_or_else(not_measured, |leakage| {
+                    format!("{} (leakage level {})", row.privacy.unwrap_or(0), leakage.level)
+                }),
+                row.product
+                    .map_or_else(|| units::NONE.to_owned(), |product| product.to_string()),
+            ]
+        });
+        self.table(
+            &[
+                "Variant",
+                "accuracy (drop)",
+                "resources (load)",
+                "privacy",
+                ">product",
+            ],
+            rows,
+        );
+        if let Some(stability) = &matrix.stability {
+            self.paragraph(&prose::stability_sentence(stability));
+        }
     }
 
     fn ways_down(&mut self, title: &str, ways: &[WayDown]) {

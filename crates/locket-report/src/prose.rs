@@ -4,7 +4,7 @@
 
 use crate::evidence::{
     Budgets, Certificate, Decision, Evidence, Figure, Gauge, GaugeState, Gauges, Kind, LatencyRun, Limit,
-    MemoryTimeline, Profile, Shortfall, Step, Verdict,
+    MemoryTimeline, Profile, RankStability, Shortfall, Step, Verdict,
 };
 use crate::units;
 
@@ -403,4 +403,17 @@ fn uncapitalise(text: &str) -> String {
         }
         _ => text.to_owned(),
     }
+}
+
+/// How far the best product of the trade-off matrix stands.
+pub(crate) fn stability_sentence(stability: &RankStability) -> String {
+    format!(
+        "The best product stays the best in {} of {} cases where one score moves by one, and in {} of {} draws where all cut-points \
+         are changed by up to {}.",
+        units::count(stability.kept_when_moved),
+        units::count(stability.moved),
+        units::count(stability.kept_when_jittered),
+        units::count(stability.jittered),
+        units::percent_limit(stability.jitter)
+    )
 }

@@ -67,6 +67,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         device: Some(&device),
         limit: None,
         seed: 0,
+        leakage: false,
         format: Format::Html,
         output: folder,
     };

@@ -9,16 +9,19 @@ use anyhow::{Context as _, Result, bail};
 use locket_compress::{
     evidence::{Surroundings, evidence},
     measure::Samples,
-    search::{Decision, Goals, Outcome, Request, optimize},
+    search::{Decision, Goals, Outcome, Request, Tried, optimize},
 };
 use locket_data::{Dataset, Preprocess};
 use locket_mil::{Diagnostic, Target};
+use locket_privacy::matrix::{Candidate, References, matrix};
 use locket_report::{
-    Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Limit, Provenance, SourceModel, Verdict,
+    Artefact, DataSet, DeviceFact, DeviceProfile, Evidence, Kind, Limit, Provenance, SourceModel,
+    TradeOffMatrix, Verdict,
     table::{Cell, Column, Table},
     units,
 };
 
+use super::leakage::{Side, Subject};
 use crate::{
     budget,
     context::Context,
@@ -66,6 +69,9 @@ pub(crate) struct Options {
     /// Seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Also measures what the outputs of each variant give away of pictures in --data, for the privacy trade-off matrix
+    #[arg(long)]
+    leakage: bool,
     /// Form of the report: a page to look at, or a brief of one page as text
     #[arg(long, value_enum, default_value_t = Format::Html)]
     format: Format,
@@ -129,6 +135,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         device: device.as_ref(),
         limit: options.limit,
         seed: options.seed,
+        leakage: options.leakage,
         format: options.format,
         output: &options.output,
     };
@@ -158,6 +165,8 @@ pub(super) struct Job<'a> {
     pub(super) device: Option<&'a Device>,
     pub(super) limit: Option<usize>,
     pub(super) seed: u64,
+    /// True to measure what each variant's outputs give away.
+    pub(super) leakage: bool,
     pub(super) format: Format,
     pub(super) output: &'a Path,
 }
@@ -209,7 +218,12 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
         ),
         provenance,
     };
-    let evidence = evidence(&outcome, &job.goals, around);
+    let leaks = match job.leakage {
+        true => leakages(job, &outcome, &recipe, (&calibration, &data), context)?,
+        false => Vec::new(),
+    };
+    let mut evidence = evidence(&outcome, &job.goals, around);
+    evidence.matrix = Some(trade_off(&outcome, job, &leaks));
     files::write(&job.output.join("evidence.json"), &evidence.to_json())?;
     files::write(&job.output.join(job.format.file()), &job.format.render(&evidence))?;
     if context.json {
@@ -222,6 +236,71 @@ pub(super) fn execute(job: &Job<'_>, context: &Context) -> Result<u8> {
     } else {
         3
     })
+}
+
+/// What the results of each variant give away, in the order in which they were tried.
+fn leakages(
+    job: &Job<'_>,
+    outcome: &Outcome,
+    recipe: &Preprocess,
+    (calibration, data): (&Samples, &Samples),
+    context: &Context,
+) -> Result<Vec<locket_privacy::leakage::Outcome>> {
+    let source = outcome.tried[0].variant.program.main();
+    let side = |folder: &Path, samples: &Samples| {
+        Side::of(
+            &Dataset::open(folder)?,
+            recipe,
+            source,
+            samples.inputs.clone(),
+            context,
+        )
+    };
+    let (auxiliary, attacked) = (side(job.calibration, calibration)?, side(job.data, data)?);
+    let measure = |tried: &Tried| {
+        let subject = Subject {
+            function: tried.variant.program.main(),
+            recipe,
+            attacked: &attacked,
+            auxiliary: &auxiliary,
+            noise: None,
+            seed: job.seed,
+        };
+        let what = || format!("leakage of {}", tried.variant.name);
+        subject.measure(&[], true, context).with_context(what)
+    };
+    outcome.tried.iter().map(measure).collect()
+}
+
+/// Accuracy, resources and privacy of all variants; `leaks` is empty where leakage was not measured.
+fn trade_off(outcome: &Outcome, job: &Job<'_>, leaks: &[locket_privacy::leakage::Outcome]) -> TradeOffMatrix {
+    let source = &outcome.tried[0].variant;
+    let references = References {
+        latency_ms: match job.goals.latency {
+            Some(limit) => limit.as_secs_f64() * 1e3,
+            None => source.latency.percentile_ms(0.99),
+        },
+        peak_bytes: job.goals.memory_bytes.unwrap_or(source.peak_bytes),
+    };
+    let candidates: Vec<Candidate<'_>> = outcome
+        .tried
+        .iter()
+        .enumerate()
+        .map(|(index, tried)| Candidate {
+            name: match tried.variant.is_source() {
+                true => "float32".to_owned(),
+                false => tried.variant.recipe.clone(),
+            },
+            chosen: index == outcome.chosen,
+            drop: tried.paired.drop(),
+            latency_ms: tried.variant.latency.percentile_ms(0.99),
+            peak_bytes: tried.variant.peak_bytes,
+            leak: leaks
+                .get(index)
+                .and_then(locket_privacy::leakage::Outcome::leaving),
+        })
+        .collect();
+    matrix(&candidates, references, job.seed)
 }
 
 /// What reading said and what the lints say, for the target that the package needs.

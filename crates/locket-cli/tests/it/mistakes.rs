@@ -74,7 +74,14 @@ fn leakage_of_what_is_no_picture() {
             "leakage model.mlpackage --data data --aux data --limit 0",
             "leakage model.mlpackage --data data --aux data --noise 0",
         ],
-        &expect![[""]],
+        &expect![[r#"
+            $ locket leakage model.mlpackage --data data --aux data --preprocess recipe.toml
+            error: expected a model with one input that is a picture with 1 or 3 channels, found image: [1, 2, 4, 4]
+            $ locket leakage model.mlpackage --data data --aux data --limit 0
+            error: --limit: expected at least 1, found 0
+            $ locket leakage model.mlpackage --data data --aux data --noise 0
+            error: --noise: expected a deviation above 0, found 0
+        "#]],
     );
 }
 

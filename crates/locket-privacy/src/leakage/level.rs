@@ -81,7 +81,12 @@ impl Worst {
 
 /// The level of a tap whose ladder ran in full; `saturated` if more pictures for the attacker change nothing.
 pub(crate) fn level(worst: Worst, saturated: bool) -> Level {
-    let found = by_table(worst);
+    level_by(worst, saturated, 1.0)
+}
+
+/// The level if every cut-point were `factor` times as high.
+pub(crate) fn level_by(worst: Worst, saturated: bool, factor: f64) -> Level {
+    let found = by_table(worst, factor);
     if found.value == 1 && !saturated {
         return Level {
             value: 2,
@@ -112,22 +117,25 @@ pub(crate) fn control_level(worst: Worst) -> Level {
         },
         ..worst
     };
-    by_table(by_chance)
+    by_table(by_chance, 1.0)
 }
 
-fn by_table(worst: Worst) -> Level {
+fn by_table(worst: Worst, factor: f64) -> Level {
     let chance = 1.0 / worst.gallery.max(1) as f64;
     for value in (2..=5_u8).rev() {
         let rule = usize::from(value) - 2;
-        let id_cut = CHANCES
-            .get(rule)
-            .map_or(IDENTIFIED, |chances| (chances * chance).min(IDENTIFIED));
+        let of_chance = CHANCES.get(rule).map_or(IDENTIFIED, |chances| chances * chance);
+        let (id_cut, success_cut, r2_cut) = (
+            of_chance.min(IDENTIFIED) * factor,
+            SUCCESS[rule] * factor,
+            R2[rule] * factor,
+        );
         let reason = if worst.identification.upper >= id_cut {
             share("identification", worst.identification, id_cut)
-        } else if worst.success.upper >= SUCCESS[rule] {
-            share("success", worst.success, SUCCESS[rule])
-        } else if worst.r2 >= R2[rule] {
-            format!("R² {:.3} is at least {}", worst.r2, R2[rule])
+        } else if worst.success.upper >= success_cut {
+            share("success", worst.success, success_cut)
+        } else if worst.r2 >= r2_cut {
+            format!("R² {:.3} is at least {r2_cut}", worst.r2)
         } else {
             continue;
         };

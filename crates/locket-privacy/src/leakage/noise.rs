@@ -80,6 +80,7 @@ pub(super) fn bound(
         operator: String::new(),
         role: Role::Embedding,
         depth: 1,
+        is_result: false,
         value: output.value,
         shape: function.ty(output.value).shape().unwrap_or_default().to_vec(),
     };

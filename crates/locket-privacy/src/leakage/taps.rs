@@ -45,6 +45,8 @@ pub struct Tap {
     pub role: Role,
     /// Operations before it in the order of execution; 0 for the input.
     pub depth: usize,
+    /// True if it is a result of the model, whatever its shape.
+    pub is_result: bool,
     pub(crate) value: ValueId,
     /// Shape, as computed.
     pub shape: Vec<usize>,
@@ -72,6 +74,11 @@ pub(super) fn find(function: &Function, names: &[String]) -> Result<Tapped, Priv
         return Err(PrivacyError::Unsuitable(message));
     };
     let producers = function.producers();
+    let results: Vec<ValueId> = function
+        .outputs
+        .iter()
+        .map(|output| unrenamed(&function, output.value))
+        .collect();
     let tap = |name: &str, value: ValueId, role: Role| {
         let made_by = producers[value.index()];
         Tap {
@@ -79,6 +86,7 @@ pub(super) fn find(function: &Function, names: &[String]) -> Result<Tapped, Priv
             operator: made_by.map_or_else(String::new, |at| function.operations[at].kind.to_string()),
             role,
             depth: made_by.map_or(0, |at| at + 1),
+            is_result: results.contains(&value) || function.is_output(value),
             value,
             shape: function.ty(value).shape().unwrap_or_default().to_vec(),
         }

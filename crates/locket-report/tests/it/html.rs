@@ -301,7 +301,11 @@ proptest! {
             if !next().is_multiple_of(3) || key == "schema" {
                 return;
             }
-            let small = ["threads", "cores", "chosen"].contains(&key);
+            let small = ["threads", "cores", "chosen", "product"].contains(&key);
+            if ["accuracy", "resources", "privacy", "level"].contains(&key) && value.is_number() {
+                *value = Value::from(next() % 256);
+                return;
+            }
             if value.is_f64() {
                 *value = Value::from(FLOATS[next() % FLOATS.len()]);
             } else if key.contains("change_bytes") && value.is_number() {

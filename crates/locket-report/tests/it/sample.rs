@@ -3,8 +3,9 @@
 use locket_report::{
     Artefact, Budgets, Certificate, DataSet, Decision, DeviceFact, DeviceProfile, Diagnostic, Evidence,
     Figure, Gauge, Gauges, Interval, Kind, LatencyRun, LayerSensitivity, Limit, Machine, MemoryPoint,
-    MemoryTimeline, OperatorCost, PeakTensor, Profile, Provenance, Sensitivity, Severity, Shortfall,
-    SourceModel, Step, TensorSignature, Variant, Verdict, WayDown,
+    MemoryTimeline, OperatorCost, PeakTensor, Profile, Provenance, RankStability, Rate, Sensitivity,
+    Severity, Shortfall, SourceModel, Step, TensorSignature, TradeOffLeakage, TradeOffMatrix, TradeOffRow,
+    Variant, Verdict, WayDown,
 };
 
 const MACHINE: &str = "an invented two-core machine, 2 threads";
@@ -44,6 +45,7 @@ pub(crate) fn evidence(outcome: &str) -> Option<Evidence> {
         memory: Some(memory()),
         profile: Some(profile()),
         variants: variants(),
+        matrix: Some(matrix()),
         diagnostics: diagnostics(),
         sensitivity: Some(sensitivity()),
         ways_down: ways_down(),
@@ -136,6 +138,51 @@ fn durations_ns(count: u64, median_ms: f64, spread_ms: f64) -> Vec<u64> {
             ((median_ms + spread_ms * (body * 0.7 + tail)) * 1e6) as u64
         })
         .collect()
+}
+
+fn matrix() -> TradeOffMatrix {
+    let rate = |count: u64| Rate {
+        count,
+        of: 1000,
+        share: count as f64 / 1000.0,
+        upper: count as f64 / 1000.0 + 0.01,
+    };
+    let row = |name: &str, scores: [u8; 3], drop: f64, latency_ms: f64, peak_bytes: u64| TradeOffRow {
+        name: name.to_owned(),
+        chosen: name == "w8a8",
+        drop: Figure::measured(drop),
+        accuracy: scores[0],
+        latency_ms: Figure::measured(latency_ms),
+        peak_bytes: Figure::planned(peak_bytes),
+        load: latency_ms / 25.0,
+        bottleneck: "latency".to_owned(),
+        resources: scores[1],
+        leakage: Some(TradeOffLeakage {
+            tap: "scores".to_owned(),
+            level: 6 - scores[2],
+            r2: 0.08,
+            identification: rate(9),
+            success: rate(0),
+        }),
+        privacy: Some(scores[2]),
+        product: Some(scores.into_iter().map(u32::from).product()),
+        on_front: scores[1] > 2,
+    };
+    TradeOffMatrix {
+        rows: vec![
+            row("float32", [5, 1, 4], 0.0, 54.6, 12_400_000),
+            row("w8a8", [4, 3, 4], 0.004, 20.1, 6_900_000),
+            row("pal4", [2, 4, 5], 0.021, 18.0, 5_200_000),
+        ],
+        rules: vec!["Accuracy: invented cut-points.".to_owned()],
+        stability: Some(RankStability {
+            moved: 17,
+            kept_when_moved: 15,
+            jittered: 1000,
+            kept_when_jittered: 912,
+            jitter: 0.25,
+        }),
+    }
 }
 
 fn provenance() -> Provenance {
