@@ -123,8 +123,6 @@ mod tests {
         assert!((ssim(&a, &b, SHAPE) - expected).abs() < 1e-6);
     }
 
-    /// `skimage.metrics.structural_similarity(a, b, data_range=1, gaussian_weights=True, sigma=1.5,
-    /// use_sample_covariance=False)` crops five pixels at each border, as windows inside do.
     #[test]
     fn small_pictures_have_smaller_windows() {
         let shape = PictureShape {

@@ -30,7 +30,7 @@ fn leakage_falls_with_depth_and_controls_hold() {
             .collect();
         (inputs, pictures)
     };
-    let (known, attacked) = (load("calib", 40), load("dev", 100));
+    let (known, attacked) = (load("calib", 32), load("dev", 100));
     let taps = ["conv_2d_0_act", "average_pool_2d_12"].map(str::to_owned);
     let outcome = leakage::measure(Request {
         function: program.main(),

@@ -16,7 +16,7 @@ const BATCH: usize = 64;
 /// Most passes over the attacker's pictures.
 const EPOCHS: usize = 60;
 /// Passes without a gain on the held-out pictures after which training stops.
-const PATIENCE: usize = 6;
+const PATIENCE: usize = 4;
 /// Adam's constants, as its authors propose; the rate is theirs too.
 const RATE: f32 = 1e-3;
 const BETA1: f32 = 0.9;
