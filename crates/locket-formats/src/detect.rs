@@ -1,8 +1,10 @@
 //! Which format a file has, by its content.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
+
+use bytes::Bytes;
 
 use crate::limits::Limits;
 use crate::{Format, FormatError, Import, ReadOptions, coreml, onnx, tflite};
@@ -57,7 +59,8 @@ pub fn detect(path: &Path) -> Result<Format, FormatError> {
         return Err(unknown(path, why, help));
     }
     file.rewind().map_err(io)?;
-    match fields(&mut file).map_err(io)? {
+    let length = file.get_ref().metadata().map_err(io)?.len();
+    match fields(&mut file, length).map_err(io)? {
         Fields::Onnx => Ok(Format::Onnx),
         Fields::CoreMlModel => {
             let why = "it is a Core ML .mlmodel file, which holds no ML Program";
@@ -88,6 +91,31 @@ pub fn read(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Impor
     }
 }
 
+/// Reads the model in `bytes`: ONNX or TFLite, told apart by content. Constants stay slices of them. External data of ONNX is refused.
+///
+/// # Errors
+///
+/// If they are of neither format, broken, or over a limit.
+pub fn read_bytes(bytes: Bytes, options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
+    if tflite::is_tflite(bytes.get(..8).unwrap_or(&bytes)) {
+        return tflite::read_bytes(&bytes, options, limits);
+    }
+    let nameless = Path::new("the model");
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let found = fields(&mut Cursor::new(&*bytes), length).map_err(|source| FormatError::Io {
+        path: nameless.to_owned(),
+        source,
+    })?;
+    match found {
+        Fields::Onnx => onnx::read_shared(bytes, options, limits),
+        Fields::CoreMlModel | Fields::Other => Err(unknown(
+            nameless,
+            "it is neither ONNX nor TFLite",
+            "give such a model file",
+        )),
+    }
+}
+
 fn unknown(path: &Path, why: &str, help: &str) -> FormatError {
     FormatError::UnknownFormat {
         path: path.to_owned(),
@@ -103,8 +131,7 @@ enum Fields {
 }
 
 /// Looks at the field numbers at the top of a protobuf message, skipping what is in them.
-fn fields(file: &mut BufReader<File>) -> std::io::Result<Fields> {
-    let length = file.get_ref().metadata()?.len();
+fn fields(file: &mut (impl Read + Seek), length: u64) -> std::io::Result<Fields> {
     let mut has_graph = false;
     for _ in 0..MAX_FIELDS {
         let at = file.stream_position()?;
@@ -140,7 +167,7 @@ fn fields(file: &mut BufReader<File>) -> std::io::Result<Fields> {
 }
 
 /// The next number, `None` if there is none or it is too long.
-fn varint(file: &mut BufReader<File>) -> std::io::Result<Option<u64>> {
+fn varint(file: &mut impl Read) -> std::io::Result<Option<u64>> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let mut byte = [0u8];

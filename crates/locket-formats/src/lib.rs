@@ -27,7 +27,7 @@ mod mutation;
 pub mod onnx;
 pub mod tflite;
 
-pub use detect::{detect, read};
+pub use detect::{detect, read, read_bytes};
 pub use error::FormatError;
 pub use import::{Import, ReadOptions};
 

@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     model.predict_into(&given, &mut taken)?;
     let first = start.elapsed();
     let resident = peak_resident_kb().unwrap_or(0) - before;
-    let planned = model.plan().peak_bytes() / 1024;
+    let planned = model.plan().map_or(0, locket::Plan::peak_bytes) / 1024;
     println!("loaded in {loaded:?}, first answer after {first:?}");
     println!(
         "resident: {resident} kB more than before loading; weights, tensors and scratch by the plan: {planned} kB"

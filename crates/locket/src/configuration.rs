@@ -1,9 +1,11 @@
 //! How a model is to be loaded.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use locket_kernels::Isa;
 use locket_runtime::Precision;
+
+use crate::Isolation;
 
 /// Which processors a model may use. Locket runs on the CPU: every choice includes it, and none adds another here. The
 /// names are Core ML's, so that a configuration can be carried over.
@@ -37,4 +39,10 @@ pub struct ModelConfiguration {
     pub memory_budget: Option<usize>,
     /// Time that a prediction may take. Checked at load on a short calibration, and enforced on each prediction.
     pub latency_budget: Option<Duration>,
+    /// Where the model computes.
+    pub isolation: Isolation,
+    /// The worker's program, such as `locket-worker`; `None` for the running program.
+    pub worker: Option<PathBuf>,
+    /// Goes on with a worker that lacks a wall of the policy; [`Model::degraded`](crate::Model::degraded) names what is missing.
+    pub allow_degraded: bool,
 }

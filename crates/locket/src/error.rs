@@ -94,6 +94,17 @@ pub enum Error {
     /// A tensor cannot be made.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// The model cannot be loaded in a worker.
+    #[error("{}: {why}", path.display())]
+    NoWorker {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        why: &'static str,
+    },
+    /// The worker is lost, or could not be started; the next prediction starts another.
+    #[error(transparent)]
+    Worker(#[from] locket_sandbox::SandboxError),
     /// The operating system refused something.
     #[error("{what}: {source}")]
     Io {

@@ -26,11 +26,18 @@
 mod configuration;
 mod error;
 mod features;
+mod isolation;
 mod model;
+
+/// What a program calls to be able to become the worker of its own models.
+pub mod worker {
+    pub use crate::isolation::run_if_requested;
+}
 
 pub use configuration::{ComputeUnits, ModelConfiguration};
 pub use error::Error;
 pub use features::{DictionaryFeatureProvider, FeatureDescription, FeatureProvider};
+pub use isolation::Isolation;
 pub use locket_kernels::Isa;
 pub use locket_runtime::{Plan, Precision, Session};
 pub use locket_tensor::{DType, Tensor, TensorMut, TensorRef};

@@ -9,7 +9,7 @@ use locket_compress::{
     CompressError,
     measure::{Latency, LatencyProtocol, latency},
 };
-use locket_formats::{ReadOptions, limits::Limits};
+use locket_formats::{Import, ReadOptions, limits::Limits};
 use locket_kernels::Isa;
 use locket_mil::{Diagnostic, Dialect, Function, Program};
 use locket_runtime::{
@@ -18,7 +18,10 @@ use locket_runtime::{
 };
 use locket_tensor::{AlignedBytes, Tensor, TensorMut, TensorRef};
 
-use crate::{DictionaryFeatureProvider, Error, FeatureDescription, FeatureProvider, ModelConfiguration};
+use crate::{
+    DictionaryFeatureProvider, Error, FeatureDescription, FeatureProvider, Isolation, ModelConfiguration,
+    isolation::Isolated,
+};
 
 /// Predictions of the calibration at load: with no overrun among 300, at most 1 % overrun at 95 % confidence.
 const CALIBRATION_RUNS: usize = 300;
@@ -63,12 +66,28 @@ impl CompiledModel {
         })
     }
 
-    /// Plans the model, checks its budgets, and makes it ready to predict.
+    pub(crate) fn of(path: PathBuf, import: Import) -> Self {
+        Self {
+            path,
+            program: import.program,
+            diagnostics: import.diagnostics,
+        }
+    }
+
+    /// Plans the model, checks its budgets, and makes it ready to predict. A worker reads the file again.
     ///
     /// # Errors
     ///
     /// If it cannot be run, or is over a budget.
     pub fn load(&self, configuration: &ModelConfiguration) -> Result<Model, Error> {
+        let engine = match configuration.isolation {
+            Isolation::InProcess => Engine::InProcess(self.load_here(configuration)?),
+            Isolation::Worker => Engine::Worker(Isolated::load(&self.path, configuration)?),
+        };
+        Ok(Model { engine })
+    }
+
+    pub(crate) fn load_here(&self, configuration: &ModelConfiguration) -> Result<InProcess, Error> {
         let function = self.function(configuration.function_name.as_deref())?;
         refuse_foreign(&self.path, function)?;
         let options = options(configuration);
@@ -81,7 +100,7 @@ impl CompiledModel {
             plan = compile(function, lean)?.plan;
             check_memory(&plan, configuration.memory_budget)?;
         }
-        Model::start(plan, configuration)
+        InProcess::start(plan, configuration)
     }
 
     /// Writes the default function's compiled form, from which [`Model::load`] loads without packing weights: kernels for each of
@@ -221,43 +240,25 @@ fn admit(session: &mut Session, budget: Duration) -> Result<Admission, Error> {
     })
 }
 
-/// A model that is ready to predict. One prediction at a time.
+/// A model in this process.
 #[derive(Debug)]
-pub struct Model {
-    session: Session,
+pub(crate) struct InProcess {
+    pub(crate) session: Session,
     latency_budget: Option<Duration>,
     admission: Option<Admission>,
 }
 
-impl Model {
-    /// Reads a model: ONNX, TFLite, or a Core ML package, told apart by content.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read.
-    pub fn compile(path: impl AsRef<Path>) -> Result<CompiledModel, Error> {
-        let path = path.as_ref();
-        let import = locket_formats::read(path, &ReadOptions::default(), &Limits::default())?;
-        Ok(CompiledModel {
-            path: path.to_owned(),
-            program: import.program,
-            diagnostics: import.diagnostics,
-        })
-    }
-
-    /// Reads a model and loads it; maps it, if it is one that [`CompiledModel::save`] or `locket compile` wrote.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read or run, or is over a budget.
-    pub fn load(path: impl AsRef<Path>, configuration: &ModelConfiguration) -> Result<Self, Error> {
-        let path = path.as_ref();
-        if !is_compiled(path) {
-            return Self::compile(path)?.load(configuration);
-        }
-        let plan = CompiledFile::open(path)
-            .and_then(|file| file.plan(options(configuration)))
-            .map_err(|source| compiled_error(path, source))?;
+impl InProcess {
+    pub(crate) fn of_compiled(
+        file: &CompiledFile,
+        configuration: &ModelConfiguration,
+    ) -> Result<Self, Error> {
+        let plan = file
+            .plan(options(configuration))
+            .map_err(|source| Error::Compiled {
+                path: file.source().file.clone().into(),
+                source,
+            })?;
         if let Some(name) = &configuration.function_name
             && *name != plan.function
         {
@@ -271,39 +272,102 @@ impl Model {
     }
 
     fn start(plan: Plan, configuration: &ModelConfiguration) -> Result<Self, Error> {
-        let session = Session::new(plan).map_err(|source| Error::Io {
+        let mut session = Session::new(plan).map_err(|source| Error::Io {
             what: "starting threads".to_owned(),
             source,
         })?;
-        let mut model = Self {
+        let budget = configuration.latency_budget;
+        Ok(Self {
+            admission: budget.map(|budget| admit(&mut session, budget)).transpose()?,
             session,
-            latency_budget: configuration.latency_budget,
-            admission: None,
-        };
-        if let Some(budget) = configuration.latency_budget {
-            model.admission = Some(admit(&mut model.session, budget)?);
+            latency_budget: budget,
+        })
+    }
+}
+
+/// Where a model computes.
+#[derive(Debug)]
+enum Engine {
+    InProcess(InProcess),
+    Worker(Isolated),
+}
+
+/// A model that is ready to predict. One prediction at a time.
+#[derive(Debug)]
+pub struct Model {
+    engine: Engine,
+}
+
+impl Model {
+    /// Reads a model: ONNX, TFLite, or a Core ML package, told apart by content.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn compile(path: impl AsRef<Path>) -> Result<CompiledModel, Error> {
+        let path = path.as_ref();
+        let import = locket_formats::read(path, &ReadOptions::default(), &Limits::default())?;
+        Ok(CompiledModel::of(path.to_owned(), import))
+    }
+
+    /// Reads a model and loads it; maps it, if it is one that [`CompiledModel::save`] or `locket compile` wrote. With
+    /// [`Isolation::Worker`] this process only opens the file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or run, or is over a budget.
+    pub fn load(path: impl AsRef<Path>, configuration: &ModelConfiguration) -> Result<Self, Error> {
+        let path = path.as_ref();
+        if configuration.isolation == Isolation::Worker {
+            let engine = Engine::Worker(Isolated::load(path, configuration)?);
+            return Ok(Self { engine });
         }
-        Ok(model)
+        if !is_compiled(path) {
+            return Self::compile(path)?.load(configuration);
+        }
+        let file = CompiledFile::open(path).map_err(|source| compiled_error(path, source))?;
+        let engine = Engine::InProcess(InProcess::of_compiled(&file, configuration)?);
+        Ok(Self { engine })
     }
 
-    /// What runs, with its exact memory.
-    pub fn plan(&self) -> &Plan {
-        self.session.plan()
+    /// What runs, with its exact memory; `None` for a worker's model, of which this process knows the interface alone.
+    pub fn plan(&self) -> Option<&Plan> {
+        match &self.engine {
+            Engine::InProcess(here) => Some(here.session.plan()),
+            Engine::Worker(_) => None,
+        }
     }
 
-    /// What the calibration at load found; `None` without a latency budget.
+    /// What the calibration at load found; `None` without a latency budget, and for a worker's model.
     pub fn admission(&self) -> Option<&Admission> {
-        self.admission.as_ref()
+        match &self.engine {
+            Engine::InProcess(here) => here.admission.as_ref(),
+            Engine::Worker(_) => None,
+        }
+    }
+
+    /// The walls that the worker lacks, and why, if it was allowed to lack any; empty otherwise.
+    pub fn degraded(&self) -> String {
+        match &self.engine {
+            Engine::InProcess(_) => String::new(),
+            Engine::Worker(worker) => worker.degraded(),
+        }
     }
 
     /// The inputs.
     pub fn inputs(&self) -> Vec<FeatureDescription> {
-        describe(&self.session.plan().inputs)
+        match &self.engine {
+            Engine::InProcess(here) => describe(&here.session.plan().inputs),
+            Engine::Worker(worker) => worker.inputs().to_vec(),
+        }
     }
 
     /// The outputs.
     pub fn outputs(&self) -> Vec<FeatureDescription> {
-        describe(&self.session.plan().outputs)
+        match &self.engine {
+            Engine::InProcess(here) => describe(&here.session.plan().outputs),
+            Engine::Worker(worker) => worker.outputs().to_vec(),
+        }
     }
 
     /// Predicts from named tensors.
@@ -312,7 +376,7 @@ impl Model {
     ///
     /// If an input is missing or does not fit, or the latency budget is exceeded.
     pub fn predict(&mut self, features: &dyn FeatureProvider) -> Result<DictionaryFeatureProvider, Error> {
-        let ports = &self.session.plan().inputs;
+        let ports = self.inputs();
         let inputs: Vec<TensorRef<'_>> = ports
             .iter()
             .map(|port| {
@@ -341,7 +405,7 @@ impl Model {
                 bytes: buffer.as_mut_slice(),
             })
             .collect();
-        self.session.predict(&inputs, &mut views, self.latency_budget)?;
+        self.predict_into(&inputs, &mut views)?;
         outputs
             .into_iter()
             .zip(&buffers)
@@ -366,21 +430,25 @@ impl Model {
         batch.iter().map(|features| self.predict(*features)).collect()
     }
 
-    /// Predicts from and into memory of the caller's, in the order of the interface. Allocates nothing.
+    /// Predicts from and into memory of the caller's, in the order of the interface. Allocates nothing in this process, with a worker a
+    /// list of the inputs.
     ///
     /// # Errors
     ///
-    /// If tensors do not fit, or the latency budget is exceeded; outputs are then untouched.
+    /// If tensors do not fit, or the latency budget is exceeded, or the worker is lost; outputs are then untouched.
     pub fn predict_into(
         &mut self,
         inputs: &[TensorRef<'_>],
         outputs: &mut [TensorMut<'_>],
     ) -> Result<(), Error> {
-        Ok(self.session.predict(inputs, outputs, self.latency_budget)?)
+        match &mut self.engine {
+            Engine::InProcess(here) => Ok(here.session.predict(inputs, outputs, here.latency_budget)?),
+            Engine::Worker(worker) => worker.predict(inputs, outputs),
+        }
     }
 }
 
-fn describe(ports: &[locket_runtime::plan::Port]) -> Vec<FeatureDescription> {
+pub(crate) fn describe(ports: &[locket_runtime::plan::Port]) -> Vec<FeatureDescription> {
     ports
         .iter()
         .map(|port| FeatureDescription {

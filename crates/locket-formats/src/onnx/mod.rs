@@ -48,8 +48,17 @@ pub fn read(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Impor
 ///
 /// As [`read`].
 pub fn read_bytes(bytes: &[u8], options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
+    read_shared(Bytes::copy_from_slice(bytes), options, limits)
+}
+
+/// As [`read_bytes`], of bytes that constants may stay slices of.
+pub(crate) fn read_shared(
+    bytes: Bytes,
+    options: &ReadOptions,
+    limits: &Limits,
+) -> Result<Import, FormatError> {
     crate::file::check_size(bytes.len(), Format::Onnx, limits)?;
-    read_message(Bytes::copy_from_slice(bytes), None, options, limits)
+    read_message(bytes, None, options, limits)
 }
 
 /// Reads a single tensor, such as the `.pb` files beside ONNX's own tests; gives its name with it.

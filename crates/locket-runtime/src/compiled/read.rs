@@ -42,7 +42,15 @@ impl CompiledFile {
     ///
     /// If it cannot be read, is no compiled model or one of another version, or is damaged.
     pub fn open(path: &Path) -> Result<Self, CompiledError> {
-        let bytes = mmap::map(path)?;
+        Self::from_bytes(mmap::map(path)?)
+    }
+
+    /// As [`CompiledFile::open`], of bytes that are in memory, from a page's start on.
+    ///
+    /// # Errors
+    ///
+    /// If they are no compiled model or one of another version, or damaged.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, CompiledError> {
         let header = Header::of(&bytes)?;
         let description = bytes.slice(HEADER_BYTES..HEADER_BYTES + header.description_bytes);
         check("description", &description, header.description_hash)?;

@@ -205,6 +205,14 @@ impl Session {
         Ok(())
     }
 
+    /// Calls `wipe` for all memory that a prediction may have left data in.
+    pub fn wipe(&mut self, mut wipe: impl FnMut(&mut [u8])) {
+        let copies = self.copies.iter_mut().flatten();
+        for buffer in [&mut self.arena, &mut self.scratch].into_iter().chain(copies) {
+            wipe(buffer.as_mut_slice());
+        }
+    }
+
     /// Brings inputs to where steps read them.
     fn take_in(&mut self, inputs: &[TensorRef<'_>]) {
         let arena = self.arena.as_mut_slice();

@@ -1,4 +1,5 @@
 //! The interface, from files to answers.
 
 mod compiled;
+mod isolation;
 mod parity;

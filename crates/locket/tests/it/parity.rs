@@ -52,6 +52,7 @@ fn stored_outputs_are_matched() {
         assert!(relative <= TOLERANCE, "{file}: {relative:e} of the range");
         let slow: Vec<&str> = model
             .plan()
+            .unwrap()
             .steps
             .iter()
             .filter(|step| step.slow)

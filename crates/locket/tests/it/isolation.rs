@@ -1,0 +1,95 @@
+//! A model in a worker answers as one in this process, keeps its budgets, and is replaced when it is lost.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::{path::PathBuf, time::Duration};
+
+use locket::{DType, DictionaryFeatureProvider, Error, Isolation, Model, ModelConfiguration, Tensor};
+
+fn scenes() -> PathBuf {
+    PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../models/scenes_mobilenet.onnx"
+    ))
+}
+
+fn worker() -> ModelConfiguration {
+    ModelConfiguration {
+        isolation: Isolation::Worker,
+        worker: Some(env!("CARGO_BIN_EXE_locket-worker").into()),
+        threads: Some(2),
+        ..ModelConfiguration::default()
+    }
+}
+
+fn picture() -> DictionaryFeatureProvider {
+    let values: Vec<f32> = (0..3 * 64 * 64).map(|n| (n % 97) as f32 / 97.0).collect();
+    DictionaryFeatureProvider::from([(
+        "image",
+        Tensor::from_slice(&[1, 3, 64, 64], &values).expect("as many values as elements"),
+    )])
+}
+
+#[test]
+fn a_worker_answers_the_same_bits_from_a_model_and_from_its_compiled_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let compiled = folder.path().join("scenes.locket");
+    Model::compile(scenes()).unwrap().save(&compiled, &[]).unwrap();
+    let here = ModelConfiguration {
+        threads: Some(2),
+        ..ModelConfiguration::default()
+    };
+    let mut here = Model::load(scenes(), &here).unwrap();
+    let expected = here.predict(&picture()).unwrap();
+    for path in [scenes(), compiled] {
+        let mut model = Model::load(&path, &worker()).unwrap();
+        assert_eq!((model.inputs(), model.outputs()), (here.inputs(), here.outputs()));
+        assert_eq!(model.degraded(), "");
+        for _ in 0..3 {
+            assert_eq!(model.predict(&picture()).unwrap(), expected);
+        }
+    }
+}
+
+#[test]
+fn budgets_are_kept_in_the_worker() {
+    let small = ModelConfiguration {
+        memory_budget: Some(1000),
+        ..worker()
+    };
+    let error = Model::load(scenes(), &small).unwrap_err().to_string();
+    assert!(error.contains("memory budget of 1000 bytes"), "{error}");
+    let fast = ModelConfiguration {
+        latency_budget: Some(Duration::from_nanos(1)),
+        ..worker()
+    };
+    let error = Model::load(scenes(), &fast).unwrap_err().to_string();
+    assert!(error.contains("latency budget"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_the_worker_sees_it() {
+    let mut model = Model::load(scenes(), &worker()).unwrap();
+    let wrong = Tensor::zeros(DType::Float32, &[1, 3, 8, 8]).unwrap();
+    let error = model
+        .predict(&DictionaryFeatureProvider::from([("image", wrong)]))
+        .unwrap_err();
+    assert!(matches!(error, Error::Run(_)), "{error}");
+    model.predict(&picture()).unwrap();
+}
+
+#[test]
+fn files_that_are_no_model_and_programs_that_are_no_worker_are_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.onnx");
+    std::fs::write(&broken, b"hello, world").unwrap();
+    let error = Model::load(&broken, &worker()).unwrap_err().to_string();
+    assert!(error.contains("neither ONNX nor TFLite"), "{error}");
+    let error = Model::load(folder.path(), &worker()).unwrap_err().to_string();
+    assert!(error.contains("compile it first"), "{error}");
+    let own = ModelConfiguration {
+        worker: None,
+        ..worker()
+    };
+    let error = Model::load(scenes(), &own).unwrap_err().to_string();
+    assert!(error.contains("run_if_requested"), "{error}");
+}
