@@ -12,6 +12,7 @@ mod ipc;
 mod kernel;
 mod matrix;
 mod memory;
+mod mistakes;
 mod network;
 mod processes;
 mod raw;
@@ -20,8 +21,10 @@ mod sinks;
 use std::fmt;
 
 pub use matrix::{Configuration, Matrix, MatrixOptions, Outcome, Row, matrix};
+pub use mistakes::Mistake;
 
-pub(crate) use canaries::{Canaries, Target};
+pub(crate) use canaries::{Canaries, Sight, Target};
+pub(crate) use mistakes::MISTAKES;
 pub(crate) use matrix::seen_without_layers;
 use raw::Errno;
 

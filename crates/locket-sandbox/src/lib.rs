@@ -27,6 +27,7 @@ macro_rules! on_linux {
 }
 
 on_linux! {
+    pub mod accidents;
     pub mod attempts;
     mod broker;
     mod launch;

@@ -163,7 +163,7 @@ fn message(target: &Target, address: &[u8]) -> Message {
 }
 
 /// A question for the addresses of a name.
-fn question(label: &[u8]) -> Vec<u8> {
+pub(super) fn question(label: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x10, 0x01, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, label.len() as u8];
     packet.extend(label);
     packet.extend(b"\x07example\x00\x00\x01\x00\x01");

@@ -1,6 +1,7 @@
 //! The boundary, with workers that break every rule.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod accidents;
 mod failures;
 mod lockdown;
 mod nobody;

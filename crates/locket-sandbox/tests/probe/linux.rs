@@ -3,7 +3,7 @@
 
 use std::{hint::black_box, sync::mpsc, time::Duration};
 
-use locket_sandbox::{Wipe, attempts, scrub_stack, trials, worker};
+use locket_sandbox::{Wipe, accidents::Order, attempts, scrub_stack, trials, worker};
 
 #[global_allocator]
 static ALLOCATOR: Wipe = Wipe::new();
@@ -16,6 +16,7 @@ pub(crate) fn main() {
             attempts::ROLE => attempts::serve(),
             trials::ROLE => trials::serve(),
             "discard" => discard(),
+            "careless" => careless(),
             "never-ready" => loop {
                 std::thread::sleep(Duration::from_secs(1));
             },
@@ -126,6 +127,21 @@ fn discard() -> ! {
         locket_sandbox::wipe_slice(&mut on_stack);
         scrub_stack(64 << 10);
         request.kind
+    })
+}
+
+/// Sums up what it is sent, and makes the mistakes that it is told to make.
+fn careless() -> ! {
+    let (worker, ()) = worker::enter(|_| Ok(()));
+    worker.serve(|request, reply| {
+        let Some((order, content)) = Order::decode(request.bytes) else {
+            return 0;
+        };
+        order.at(0, content);
+        let sum: u64 = content.iter().map(|&byte| u64::from(byte)).sum();
+        order.at(1, &sum.to_le_bytes());
+        reply.push(&sum.to_le_bytes());
+        1
     })
 }
 
