@@ -30,6 +30,7 @@ on_linux! {
     pub mod accidents;
     pub mod attempts;
     mod broker;
+    pub mod covert;
     mod launch;
     mod lockdown;
     pub mod residue;

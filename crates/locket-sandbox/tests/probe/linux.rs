@@ -3,7 +3,7 @@
 
 use std::{hint::black_box, sync::mpsc, time::Duration};
 
-use locket_sandbox::{Wipe, accidents::Order, attempts, scrub_stack, trials, worker};
+use locket_sandbox::{Wipe, accidents::Order, attempts, covert, scrub_stack, trials, worker};
 
 #[global_allocator]
 static ALLOCATOR: Wipe = Wipe::new();
@@ -15,6 +15,7 @@ pub(crate) fn main() {
             "forge" => forge(),
             attempts::ROLE => attempts::serve(),
             trials::ROLE => trials::serve(),
+            covert::ROLE => covert::serve(),
             "discard" => discard(),
             "careless" => careless(),
             "never-ready" => loop {

@@ -1,0 +1,21 @@
+//! The channels that stay open are measured: a message gets through each, so that the figures are not those of a broken receiver.
+
+use locket_sandbox::covert::measure;
+
+use super::program;
+
+#[test]
+fn a_message_gets_through_what_stays_open() {
+    let found = measure(&program(), 1).expect("a worker");
+    let size = found
+        .iter()
+        .find(|channel| channel.name == "size of the reply")
+        .expect("measured");
+    assert_eq!(size.error_rate, 0.0, "lengths arrive as they are: {found:?}");
+    let time = found
+        .iter()
+        .find(|channel| channel.name == "time of the reply")
+        .expect("measured");
+    // Chance alone is wrong in half of the bits or more. What is watched from outside needs a core of its own, which tests may not have.
+    assert!(time.error_rate < 0.4 && time.bits_per_second > 0.0, "{time:?}");
+}
