@@ -5,6 +5,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
+pub use proof::proof_html;
+
 use crate::evidence::{Evidence, Figure, Kind, Provenance};
 
 mod accuracy;
@@ -14,6 +16,7 @@ mod leakage;
 mod matrix;
 mod memory;
 mod operators;
+mod proof;
 mod provenance;
 mod steps;
 mod theme;
@@ -53,8 +56,38 @@ struct Page<'a> {
     provenance: &'a Provenance,
 }
 
-/// A complete document.
+/// A report of sections.
 fn page(content: &Page<'_>) -> String {
+    let main = html! {
+        (content.top)
+        nav aria-label="Contents" {
+            ol { @for section in &content.sections { li { a href={ "#" (section.id) } { (section.title) } } } }
+        }
+        @for section in &content.sections {
+            section id=(section.id) {
+                h2 { (section.title) }
+                (section.body)
+            }
+        }
+    };
+    let note = content.sample_data.then(|| {
+        html! { p.sample role="note" { strong { "Sample data." } " Every figure in this report is invented to show its form." } }
+    });
+    let written = format!(
+        "Written by Locket {}, {}",
+        content.provenance.tool_version, content.provenance.date
+    );
+    document(
+        &format!("{} – Locket report", content.title),
+        content.skip,
+        note.as_ref(),
+        &main,
+        &written,
+    )
+}
+
+/// A page around its main part: the head with the policy that forbids every load, the theme's control, the foot.
+fn document(title: &str, skip: &str, note: Option<&Markup>, main: &Markup, written: &str) -> String {
     // Pictures stand in the page itself; nothing else may be loaded.
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
     let markup = html! {
@@ -66,35 +99,17 @@ fn page(content: &Page<'_>) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (content.title) " – Locket report" }
+                title { (title) }
                 style { (PreEscaped(theme::style_sheet())) }
             }
             body {
-                a.skip href="#main" { (content.skip) }
+                a.skip href="#main" { (skip) }
                 div.top {
-                    @if content.sample_data {
-                        p.sample role="note" { strong { "Sample data." } " Every figure in this report is invented to show its form." }
-                    }
+                    @if let Some(note) = note { (note) }
                     (theme::control())
                 }
-                main id="main" {
-                    (content.top)
-                    nav aria-label="Contents" {
-                        ol { @for section in &content.sections { li { a href={ "#" (section.id) } { (section.title) } } } }
-                    }
-                    @for section in &content.sections {
-                        section id=(section.id) {
-                            h2 { (section.title) }
-                            (section.body)
-                        }
-                    }
-                }
-                footer {
-                    p {
-                        "Written by Locket " (content.provenance.tool_version) ", " (content.provenance.date)
-                        ". This file loads nothing and runs no script."
-                    }
-                }
+                main id="main" { (main) }
+                footer { p { (written) ". This file loads nothing and runs no script." } }
             }
         }
     };

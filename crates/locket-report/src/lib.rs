@@ -28,6 +28,7 @@ mod chart;
 mod evidence;
 mod html;
 mod markdown;
+pub mod proof;
 mod prose;
 pub mod table;
 pub mod units;
@@ -40,5 +41,5 @@ pub use evidence::{
     Rate, SCHEMA, Schema, Sensitivity, Severity, Shortfall, SourceModel, Step, TapLeakage, TensorSignature,
     TradeOffLeakage, TradeOffMatrix, TradeOffRow, Variant, Verdict, WayDown, overrun_bound,
 };
-pub use html::{html, leakage_html};
+pub use html::{html, leakage_html, proof_html};
 pub use markdown::markdown;

@@ -3,4 +3,5 @@
 mod html;
 mod json;
 mod markdown;
+mod proof;
 mod sample;
