@@ -2,7 +2,7 @@
 //!
 //! Each trial is one picture, one [`Mistake`] (or none) and one stage of the work, drawn at random. The owner's worker calls
 //! [`Order::at`] at each stage with what it has in its hands there. Every mistake is made at every stage without any layer first: one that
-//! reaches no canary even then shows nothing and is told apart.
+//! reaches no canary even then is left out of the trials and told apart.
 
 mod order;
 
@@ -59,7 +59,7 @@ pub struct MistakeCount {
     pub what: &'static str,
     /// At how many of all stages it reached a canary where there was no layer.
     pub controls: u32,
-    /// Trials with it.
+    /// Trials with it; none where a control failed.
     pub trials: u32,
     /// Of these, how many reached a canary.
     pub hits: u32,
@@ -204,11 +204,15 @@ pub fn accidents(options: &AccidentOptions<'_>, progress: &mut dyn FnMut(u32, u3
         random ^= random << 17;
         (random >> 11) as usize % limit
     };
+    // What no canary sees even without layers would only add trials that cannot fail.
+    let testable: Vec<usize> = (0..MISTAKES.len())
+        .filter(|&number| found.mistakes[number].controls as usize == options.stages.len())
+        .collect();
     for trial in 0..options.count {
         progress(trial, options.count);
         let picture = below(options.pictures.len());
         let stage = below(options.stages.len());
-        let mistake = (below(CLEAN) != 0).then(|| below(MISTAKES.len()));
+        let mistake = (below(CLEAN) != 0 && !testable.is_empty()).then(|| testable[below(testable.len())]);
         let order = order::encode(mistake, stage, &text);
         let parts = [order.as_slice(), options.pictures[picture].as_slice()];
         let reply = brokers[trial as usize % 2].request(0, &parts, WITHIN);

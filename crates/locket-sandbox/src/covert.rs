@@ -27,8 +27,6 @@ const TIME: u32 = 2;
 const SIZE: u32 = 3;
 const MEMORY: u32 = 4;
 
-/// Bytes of the message.
-const MESSAGE_BYTES: usize = 256;
 /// Symbols at the front that the receiver knows and learns the levels from, for each level.
 const TRAINING: usize = 32;
 /// Room for a reply, so that 16 bits can be told by its length.
@@ -70,13 +68,13 @@ pub struct Channel {
     pub bits_per_second: f64,
 }
 
-/// Measures all channels, on workers with all layers.
+/// Measures all channels with a message of this many bytes, on a worker with all layers.
 ///
 /// # Errors
 ///
 /// If a worker cannot be started or fails.
-pub fn measure(program: &Program, seed: u64) -> Result<Vec<Channel>, SandboxError> {
-    let message = random_bytes(seed);
+pub fn measure(program: &Program, seed: u64, message_bytes: usize) -> Result<Vec<Channel>, SandboxError> {
+    let message = random_bytes(seed, message_bytes.clamp(2, 1 << 12));
     let mut broker = Broker::start(WorkerCommand::new(
         program.clone(),
         ROLE,
@@ -104,6 +102,10 @@ fn best(channels: Vec<Channel>) -> Option<Channel> {
 
 /// Information in a symbol of `levels` equally likely values of which a share `error` arrives as any other, in bits.
 fn information(levels: f64, error: f64) -> f64 {
+    // Worse than by chance: the receiver reads past the sender, and what it reads is not the message.
+    if error >= 1.0 - 1.0 / levels {
+        return 0.0;
+    }
     let plogp = |p: f64| if p > 0.0 { p * p.log2() } else { 0.0 };
     let others = if levels > 2.0 { error * (levels - 1.0).log2() } else { 0.0 };
     (levels.log2() + plogp(error) + plogp(1.0 - error) - others).max(0.0)
@@ -266,7 +268,7 @@ fn mapped_pages(statm: &File) -> io::Result<u64> {
     Ok(text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0))
 }
 
-fn random_bytes(seed: u64) -> Vec<u8> {
+fn random_bytes(seed: u64, count: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -274,7 +276,7 @@ fn random_bytes(seed: u64) -> Vec<u8> {
         state ^= state << 17;
         (state >> 32) as u8
     };
-    (0..MESSAGE_BYTES).map(|_| next()).collect()
+    (0..count).map(|_| next()).collect()
 }
 
 #[cfg(test)]
@@ -290,6 +292,7 @@ mod tests {
             (2.0, 0.11, 0.500_084),
             (16.0, 0.0, 4.0),
             (4.0, 0.75, 0.0),
+            (2.0, 0.76, 0.0),
         ] {
             assert!((information(levels, error) - bits).abs() < 1e-6, "{levels} {error}");
         }

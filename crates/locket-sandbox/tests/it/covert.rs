@@ -6,7 +6,7 @@ use super::program;
 
 #[test]
 fn a_message_gets_through_what_stays_open() {
-    let found = measure(&program(), 1).expect("a worker");
+    let found = measure(&program(), 1, 128).expect("a worker");
     let size = found
         .iter()
         .find(|channel| channel.name == "size of the reply")
