@@ -19,7 +19,11 @@ mod leakage;
 mod man;
 mod optimize;
 mod profile;
+mod prove;
 mod run;
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) use prove::serve_if_requested;
 
 /// Makes the sub-commands: each module has `Options`, whose documentation is the help, and `run`, which gives the exit code.
 macro_rules! commands {
@@ -58,6 +62,7 @@ commands! {
     Compress: compress,
     Optimize: optimize,
     Leakage: leakage,
+    Prove: prove,
     Demo: demo,
     Devices: devices,
     Completions: completions,

@@ -27,10 +27,17 @@ use std::{
 };
 
 use clap::Parser;
+use locket_sandbox::Wipe;
 
 use crate::{arguments::Arguments, context::Context};
 
+/// What is given back is overwritten: workers are this program too.
+#[global_allocator]
+static ALLOCATOR: Wipe = Wipe::new();
+
 fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    commands::serve_if_requested();
     let bug = Arc::new(Mutex::new(String::new()));
     let seen = Arc::clone(&bug);
     std::panic::set_hook(Box::new(move |panic| {

@@ -5,4 +5,6 @@ mod commands;
 #[cfg(test)]
 mod mistakes;
 #[cfg(test)]
+mod prove;
+#[cfg(test)]
 mod workplace;

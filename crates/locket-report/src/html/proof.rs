@@ -172,13 +172,8 @@ fn walls_table(escape: &Escape, family: &str) -> Markup {
                         @if let Some(why) = &row.not_testable {
                             td.none colspan=(escape.columns.len() + 1) { "not testable here: " (why) }
                         } @else {
-                            @for outcome in &row.outcomes {
-                                @let (class, word) = match outcome.fate {
-                                    Fate::Blocked => ("good", "stopped"),
-                                    Fate::Reached => ("bad", "got out"),
-                                    Fate::Untried => ("plain", "untried"),
-                                };
-                                td.(class) title=(outcome.how) { span.badge.(class) { (word) } }
+                            @for (column, outcome) in escape.columns.iter().zip(&row.outcomes) {
+                                td title=(outcome.how) { (fate(outcome.fate, column.whole)) }
                             }
                             td.number { (row.walls) }
                         }
@@ -188,6 +183,16 @@ fn walls_table(escape: &Escape, family: &str) -> Markup {
         }
     };
     scrolling(&format!("Attempts on {family}"), &table)
+}
+
+/// A layer that lets by what it is not for is no failure; all of them together are.
+fn fate(fate: Fate, whole: bool) -> Markup {
+    match fate {
+        Fate::Blocked => html! { span.badge.good { "stops" } },
+        Fate::Reached if whole => html! { span.badge.bad { "got out" } },
+        Fate::Reached => html! { span.none { "lets by" } },
+        Fate::Untried => html! { span.none { "untried" } },
+    }
 }
 
 fn mistakes_lead(proof: &Proof) -> Markup {
