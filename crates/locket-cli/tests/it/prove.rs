@@ -35,6 +35,9 @@ fn a_short_proof_holds_and_is_written() {
         assert_eq!(run["residue"]["pictures"], 3);
         // Of three files, their pixels and their inputs.
         assert!(run["residue"]["windows"].as_u64().unwrap() > 3000);
+        // The worker's control holds pixels and input beside the file, the broker's the file alone: each is looked for and found.
+        let control = |place: usize| run["residue"]["places"][place]["control"].as_u64().unwrap();
+        assert!(control(0) > 2 * control(1) && control(1) > 100, "{run:#}");
         assert_eq!(run["walls"]["policy_hash"], written["policy_hash"]);
         assert!(!run["covert"].as_array().unwrap().is_empty());
     }

@@ -23,7 +23,7 @@ const RECIPE: &str = concat!(
 
 /// Side of a drawn scene, in pixels.
 const SIDE: u32 = 64;
-/// Scenes that are drawn.
+/// Scenes that are drawn at least.
 const SCENES: u64 = 64;
 /// Bytes of all pictures together: they are held in memory.
 const MOST_BYTES: usize = 256 << 20;
@@ -78,7 +78,7 @@ impl Named {
                 photos(folder, &mut remarks)?,
                 format!("photos of {}", folder.display()),
             ),
-            None => (scenes(context)?, "drawn scenes".to_owned()),
+            None => (scenes(options.residue, context)?, "drawn scenes".to_owned()),
         };
         let mut subject = Subject {
             model,
@@ -94,7 +94,14 @@ impl Named {
                 "{count} pictures were left out because the worker refused them, the first with: {first}."
             ));
         }
-        let pictures = format!("{} {what}", subject.pictures.len());
+        let count = subject.pictures.len();
+        if options.residue as usize > count {
+            remarks.push(format!(
+                "Residue was looked for after {} requests with {count} pictures, over and over.",
+                options.residue
+            ));
+        }
+        let pictures = format!("{count} {what}");
         Ok(Self {
             subject,
             model: name,
@@ -162,9 +169,11 @@ fn unnamed(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-fn scenes(context: &Context) -> Result<Vec<Vec<u8>>> {
-    let bar = context.progress("drawing scenes", SCENES as usize);
-    let pictures = (0..SCENES)
+/// As many as are looked for residue of, each another one.
+fn scenes(residue: u32, context: &Context) -> Result<Vec<Vec<u8>>> {
+    let count = u64::from(residue).clamp(SCENES, MOST_PICTURES as u64);
+    let bar = context.progress("drawing scenes", count as usize);
+    let pictures = (0..count)
         .map(|index| {
             bar.inc(1);
             let pixels = Scene::sample(Split::Dev.seed(), index).render(SIDE as usize);

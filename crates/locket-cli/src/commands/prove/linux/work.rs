@@ -1,6 +1,6 @@
 //! The work that is proved: decode, preprocess, infer, discard, in a worker.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use anyhow::Result;
 use locket_compress::measure::input_spec;
@@ -24,7 +24,7 @@ pub(super) const STAGES: [&str; 5] = ["received", "decoded", "preprocessed", "in
 
 /// Kinds of requests. An [`Order`] with its picture has kind 0.
 pub(super) const PICTURE: u32 = 1;
-/// A picture that is kept in memory on purpose until the next request.
+/// A picture that is kept on purpose until the next request: the file, the pixels and the input.
 pub(super) const KEEP: u32 = 2;
 /// Pixels and input of a picture come back: for one who looks for them elsewhere.
 pub(super) const SHOW: u32 = 3;
@@ -173,7 +173,7 @@ pub(super) fn serve() -> ! {
                 None => (REFUSED, b"no order".to_vec()),
             },
             SHOW => {
-                let shown = std::cell::RefCell::new(Vec::new());
+                let shown = RefCell::new(Vec::new());
                 let answer = work.answer_and_discard(request.bytes, &|stage, content| {
                     if stage == 1 || stage == 2 {
                         shown.borrow_mut().push(spread(content));
@@ -184,13 +184,17 @@ pub(super) fn serve() -> ! {
                     refused => refused,
                 }
             }
-            kind => {
-                let answer = work.answer_and_discard(request.bytes, &|_, _| {});
-                if kind == KEEP {
-                    kept.push(request.bytes.to_vec());
-                }
+            KEEP => {
+                let keep = RefCell::new(Vec::new());
+                let answer = work.answer_and_discard(request.bytes, &|stage, content| {
+                    if stage <= 2 {
+                        keep.borrow_mut().push(content.to_vec());
+                    }
+                });
+                kept = keep.take();
                 answer
             }
+            _ => work.answer_and_discard(request.bytes, &|_, _| {}),
         };
         reply.push(&bytes[..bytes.len().min(reply.room())]);
         kind
