@@ -21,6 +21,8 @@ mod optimize;
 mod profile;
 mod prove;
 mod run;
+mod sign;
+mod verify;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use prove::serve_if_requested;
@@ -63,6 +65,8 @@ commands! {
     Optimize: optimize,
     Leakage: leakage,
     Prove: prove,
+    Sign: sign,
+    Verify: verify,
     Demo: demo,
     Devices: devices,
     Completions: completions,

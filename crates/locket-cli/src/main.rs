@@ -16,6 +16,7 @@ mod files;
 mod findings;
 mod labelled;
 mod model;
+mod signature;
 mod steadiness;
 mod surroundings;
 mod tensors;

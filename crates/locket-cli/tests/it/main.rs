@@ -7,4 +7,6 @@ mod mistakes;
 #[cfg(test)]
 mod prove;
 #[cfg(test)]
+mod sign;
+#[cfg(test)]
 mod workplace;
