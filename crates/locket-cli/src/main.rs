@@ -32,9 +32,10 @@ use locket_sandbox::Wipe;
 
 use crate::{arguments::Arguments, context::Context};
 
-/// What is given back is overwritten: workers are this program too.
+/// What is given back is overwritten in workers and proofs, which are this program too. Elsewhere it would cost: loading a model frees
+/// as much as it keeps.
 #[global_allocator]
-static ALLOCATOR: Wipe = Wipe::new();
+static ALLOCATOR: Wipe = Wipe::when_asked();
 
 fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -5,7 +5,13 @@
 //! may read all memory keeps the compiler from leaving the writes out.
 #![expect(unsafe_code, reason = "an allocator has no safe form")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// Whether [`Wipe::when_asked`] has been asked.
+static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// An allocator that overwrites what is freed.
 ///
@@ -14,22 +20,47 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// #[global_allocator]
 /// static ALLOCATOR: Wipe = Wipe::new();
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Wipe<A = System> {
     inner: A,
+    always: bool,
+}
+
+impl Default for Wipe {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Wipe<System> {
     /// Over the system's allocator.
     pub const fn new() -> Self {
-        Self { inner: System }
+        Self::over(System)
+    }
+
+    /// Over the system's allocator, of which it is no more than that until [`Wipe::ask`]: for a program that is a worker only now and
+    /// then.
+    pub const fn when_asked() -> Self {
+        Self {
+            inner: System,
+            always: false,
+        }
+    }
+
+    /// Has every allocator of [`Wipe::when_asked`] overwrite from now on.
+    pub fn ask() {
+        ASKED.store(true, Ordering::Relaxed);
     }
 }
 
 impl<A> Wipe<A> {
     /// Over another allocator.
     pub const fn over(inner: A) -> Self {
-        Self { inner }
+        Self { inner, always: true }
+    }
+
+    fn is_asked(&self) -> bool {
+        self.always || ASKED.load(Ordering::Relaxed)
     }
 }
 
@@ -49,12 +80,18 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wipe<A> {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller gives back a block of this layout that it does not use any more.
         unsafe {
-            wipe(block, layout.size());
+            if self.is_asked() {
+                wipe(block, layout.size());
+            }
             self.inner.dealloc(block, layout);
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if !self.is_asked() {
+            // SAFETY: the caller's promises are passed on.
+            return unsafe { self.inner.realloc(block, layout, new_size) };
+        }
         // The inner allocator would leave a copy behind wherever it moves a block, so that it always moves here.
         // SAFETY: the caller promises that the new size, rounded up to the alignment, fits, and is not 0.
         unsafe {

@@ -15,7 +15,7 @@ use locket_report::{
     proof::{Imports, Proof, ProofRun},
     proof_html,
 };
-use locket_sandbox::{Policy, STRICT_HASH, attempts, covert, imports, trials, worker};
+use locket_sandbox::{Policy, STRICT_HASH, Wipe, attempts, covert, imports, trials, worker};
 
 use self::subject::{Named, Subject};
 use super::{Options, Part};
@@ -55,6 +55,7 @@ pub(crate) fn serve_if_requested() {
     if !worker::requested() {
         return;
     }
+    Wipe::ask();
     match worker::role().as_str() {
         attempts::ROLE => attempts::serve(),
         trials::ROLE => trials::serve(),
@@ -65,6 +66,7 @@ pub(crate) fn serve_if_requested() {
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
+    Wipe::ask();
     match options.part {
         Some(Part::Broker) => broker::serve(),
         Some(Part::Again) => {
