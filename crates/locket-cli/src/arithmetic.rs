@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use locket_report::units;
-use locket_runtime::{Precision, Session, compiled::is_compiled};
+use locket_runtime::{OutputBuffers, Precision, Session, compiled::is_compiled};
 use locket_tensor::{DType, Tensor, TensorRef};
 use serde::Serialize;
 
-use crate::{context::Context, model, tensors::OutputBuffers};
+use crate::{context::Context, model};
 
 /// The option.
 #[derive(Debug, clap::Args)]

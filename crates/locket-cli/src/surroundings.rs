@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use locket_report::{Machine, Provenance, SourceModel};
 
-use crate::{context::Context, facts};
+use crate::{
+    context::Context,
+    facts,
+    model::{self, Loaded},
+};
 
 /// Today in UTC, as `2026-03-01`.
 pub(crate) fn date() -> String {
@@ -76,6 +80,31 @@ pub(crate) fn provenance(context: &Context, seed: u64, source: SourceModel) -> P
         source,
         ..Provenance::default()
     }
+}
+
+/// The model that a report is about, as it was read; its parameters and multiply-adds are for the caller to add.
+///
+/// # Errors
+///
+/// If it cannot be read again, to be hashed.
+pub(crate) fn source_model(path: &Path, loaded: &Loaded) -> Result<SourceModel> {
+    let function = loaded.program.main();
+    let outputs = function.outputs.iter();
+    Ok(SourceModel {
+        path: path.display().to_string(),
+        hash: hash(path)?,
+        format: loaded.format.to_string(),
+        file_bytes: loaded.file_bytes,
+        inputs: function
+            .inputs
+            .iter()
+            .map(|&id| model::signature(function, id))
+            .collect(),
+        outputs: outputs
+            .map(|output| model::signature(function, output.value))
+            .collect(),
+        ..SourceModel::default()
+    })
 }
 
 /// The hash of a file, or of all files of a folder in the order of their names.

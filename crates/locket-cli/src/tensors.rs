@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use half::f16;
 use locket_data::{NpyArray, NpyType};
 use locket_runtime::plan::Port;
-use locket_tensor::{AlignedBytes, DType, Storage, Tensor, TensorMut};
+use locket_tensor::{AlignedBytes, DType, Storage, Tensor};
 
 /// Token ids of made-up inputs are below this.
 const TOKENS: u64 = 30_000;
@@ -116,51 +116,6 @@ pub(crate) fn write(path: &Path, tensor: &Tensor) -> Result<()> {
     };
     let array = NpyArray::new(dtype, tensor.shape().to_vec(), tensor.bytes().to_vec())?;
     Ok(array.write(path)?)
-}
-
-/// Memory for the outputs of a plan.
-#[derive(Debug)]
-pub(crate) struct OutputBuffers {
-    ports: Vec<(DType, Vec<usize>)>,
-    buffers: Vec<AlignedBytes>,
-}
-
-impl OutputBuffers {
-    /// Reserves it.
-    pub(crate) fn new(ports: &[Port]) -> Self {
-        let bytes = |port: &Port| port.dtype.packed_bytes(port.shape.iter().product()).unwrap_or(0);
-        Self {
-            ports: ports
-                .iter()
-                .map(|port| (port.dtype, port.shape.to_vec()))
-                .collect(),
-            buffers: ports
-                .iter()
-                .map(|port| AlignedBytes::zeroed(bytes(port)))
-                .collect(),
-        }
-    }
-
-    /// The outputs, to be written.
-    pub(crate) fn views(&mut self) -> Vec<TensorMut<'_>> {
-        self.ports
-            .iter()
-            .zip(&mut self.buffers)
-            .map(|((dtype, shape), buffer)| TensorMut {
-                dtype: *dtype,
-                shape,
-                bytes: buffer.as_mut_slice(),
-            })
-            .collect()
-    }
-
-    /// The outputs, copied.
-    pub(crate) fn tensors(&self) -> Result<Vec<Tensor>> {
-        let pairs = self.ports.iter().zip(&self.buffers);
-        pairs
-            .map(|((dtype, shape), buffer)| Ok(Tensor::from_bytes(*dtype, shape, buffer.as_slice())?))
-            .collect()
-    }
 }
 
 /// Made-up inputs, the same on every run: floats in [0, 1); 32 and 64-bit integers are token ids below 30000, masks

@@ -8,6 +8,7 @@ mod samples;
 mod size;
 
 pub use accuracy::{Evaluation, evaluate};
+pub(crate) use accuracy::{predict_all, sessions};
 pub use disturbances::Disturbances;
 pub use latency::{Latency, LatencyProtocol, latency};
 pub use operators::{OperatorTime, operator_times};

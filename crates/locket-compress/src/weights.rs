@@ -9,7 +9,7 @@ mod prune;
 mod second_order;
 mod store;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::convert::Infallible;
 
 use half::f16;
 use locket_tensor::{DType, Tensor};
@@ -107,25 +107,10 @@ pub(crate) fn float_tensor(dtype: DType, shape: &[usize], values: &[f32]) -> Ten
 
 /// What `work` makes of 0 to `count`, in that order, on several threads.
 pub(crate) fn parallel<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let some = || {
-        let mut made = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                return made;
-            }
-            made.push((index, work(index)));
-        }
-    };
-    let mut all = std::thread::scope(|scope| {
-        let workers: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(some)).collect();
-        let mut all = some();
-        for worker in workers {
-            all.extend(worker.join().expect("the work does not panic"));
-        }
-        all
+    let threads = threads.clamp(1, count.max(1));
+    let made = locket_pool::in_order(count, vec![(); threads], |(), index| {
+        Ok::<_, Infallible>(work(index))
     });
-    all.sort_by_key(|(index, _)| *index);
-    all.into_iter().map(|(_, made)| made).collect()
+    let Ok(made) = made;
+    made
 }

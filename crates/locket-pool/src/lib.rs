@@ -4,11 +4,15 @@
 //! caller's. A call allocates nothing and takes no lock. Idle threads spin for a short while, because the next step
 //! of a prediction comes within microseconds, and then park, because two cores are often shared.
 //!
+//! Beside it, [`in_order`] has whole pieces of work done on threads of its own, outside predictions.
+//!
 //! `unsafe` lives in [`crew`], behind a call that hands every part its own range of the output.
 
 mod crew;
+mod order;
 
 use crew::Crew;
+pub use order::in_order;
 
 /// Most parts that one call can have.
 pub const MAX_PARTS: usize = 64;

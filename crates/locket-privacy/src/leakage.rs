@@ -291,7 +291,8 @@ pub fn measure(request: Request<'_>) -> Result<Outcome, PrivacyError> {
         }));
     }
     let done = AtomicUsize::new(0);
-    let mut leaks = in_parallel(request.plan.threads, tasks.len(), &|index| {
+    let threads = request.plan.threads.clamp(1, tasks.len().max(1));
+    let leaks = locket_pool::in_order(tasks.len(), vec![(); threads], |(), index| {
         let task = tasks[index];
         let mut leak = attack(&request, &auxiliary, &features, chosen[task.tap], task);
         if let Form::Noisy { sigma } = task.form {
@@ -303,17 +304,17 @@ pub fn measure(request: Request<'_>) -> Result<Outcome, PrivacyError> {
             tasks.len(),
         );
         Ok::<_, PrivacyError>(leak)
-    })
-    .into_iter();
+    })?;
+    let mut leaks = leaks.into_iter();
     let mut next = || leaks.next().expect("a leak for each task");
-    let (identity, shuffled) = (next()?, next()?);
+    let (identity, shuffled) = (next(), next());
     judge("identity", &identity, 5)?;
     judge("shuffled pairs", &shuffled, 1)?;
     let examples = request.attacked.pictures.len().min(EXAMPLES);
     Ok(Outcome {
         identity,
         shuffled,
-        leaks: leaks.collect::<Result<_, _>>()?,
+        leaks: leaks.collect(),
         shape: request.attacked.pictures.shape(),
         attacked: request.attacked.pictures.len(),
         auxiliary: request.auxiliary.pictures.len(),
@@ -360,32 +361,6 @@ fn judge(control: &str, leak: &Leak, expected: u8) -> Result<(), PrivacyError> {
         found: leak.level.value,
         reason: leak.level.reason.clone(),
     })
-}
-
-/// What `work` makes of 0 to `count`, in that order, on several threads.
-fn in_parallel<T: Send>(threads: usize, count: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        let mut made = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                return made;
-            }
-            made.push((index, work(index)));
-        }
-    };
-    let mut all: Vec<(usize, T)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.clamp(1, count.max(1)))
-            .map(|_| scope.spawn(worker))
-            .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().expect("an attack does not panic"))
-            .collect()
-    });
-    all.sort_by_key(|(index, _)| *index);
-    all.into_iter().map(|(_, made)| made).collect()
 }
 
 /// Runs the ladder on one form of one tap.

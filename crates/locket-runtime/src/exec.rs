@@ -1,7 +1,9 @@
 //! Running a plan.
 
 mod observe;
+mod outputs;
 mod session;
 
 pub use observe::{Observer, StepEvent};
-pub use session::{RunError, Session};
+pub use outputs::OutputBuffers;
+pub use session::{RunError, Session, check_tensors};

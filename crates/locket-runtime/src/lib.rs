@@ -17,6 +17,6 @@ pub mod plan;
 
 pub use compile::{Compiled, compile};
 pub use compiled::{CompiledError, CompiledFile};
-pub use exec::{Observer, RunError, Session, StepEvent};
+pub use exec::{Observer, OutputBuffers, RunError, Session, StepEvent, check_tensors};
 pub use locket_ops::Precision;
 pub use plan::{MemoryReport, Plan, PlanError, PlanOptions, Source, plan};

@@ -10,7 +10,7 @@ use locket_report::{
     units,
 };
 use locket_runtime::{
-    PlanOptions, Session, compile,
+    OutputBuffers, PlanOptions, Session, compile,
     compiled::{Source, save},
 };
 use locket_tensor::{Tensor, TensorRef};
@@ -19,8 +19,7 @@ use serde::Serialize;
 use crate::{
     arithmetic::ArithmeticOptions,
     context::{Context, find_isa},
-    model, surroundings,
-    tensors::{self, OutputBuffers},
+    model, surroundings, tensors,
 };
 
 /// Compiles a model into one file that is mapped, with its weights packed for the kernels of one or more instruction sets

@@ -10,7 +10,7 @@ use locket_data::{Dataset, Preprocess};
 use locket_mil::Function;
 use locket_privacy::leakage::{self, Around, EXAMPLES, Pictures, Request, Set, Stage};
 use locket_report::{
-    DataSet, LeakageEvidence, Provenance, Rate, SourceModel, TapLeakage,
+    DataSet, LeakageEvidence, Provenance, Rate, TapLeakage,
     table::{Cell, Column, Table, Tone},
     units,
 };
@@ -210,7 +210,6 @@ fn provenance(
         samples: side.inputs.len() as u64,
         hash: None,
     };
-    let function = loaded.program.main();
     Ok(Provenance {
         data_sets: vec![
             samples(&options.data, "attacked", attacked),
@@ -219,23 +218,7 @@ fn provenance(
         ..surroundings::provenance(
             context,
             options.seed,
-            SourceModel {
-                path: options.model.display().to_string(),
-                hash: surroundings::hash(&options.model)?,
-                format: loaded.format.to_string(),
-                file_bytes: loaded.file_bytes,
-                inputs: function
-                    .inputs
-                    .iter()
-                    .map(|&id| model::signature(function, id))
-                    .collect(),
-                outputs: function
-                    .outputs
-                    .iter()
-                    .map(|output| model::signature(function, output.value))
-                    .collect(),
-                ..SourceModel::default()
-            },
+            surroundings::source_model(&options.model, loaded)?,
         )
     })
 }

@@ -370,22 +370,9 @@ fn provenance(
         hash: None,
     };
     let source = SourceModel {
-        path: job.model.display().to_string(),
-        hash: surroundings::hash(job.model)?,
-        format: loaded.format.to_string(),
-        file_bytes: loaded.file_bytes,
         parameters,
         macs: outcome.tried[0].variant.macs,
-        inputs: function
-            .inputs
-            .iter()
-            .map(|&id| model::signature(function, id))
-            .collect(),
-        outputs: function
-            .outputs
-            .iter()
-            .map(|output| model::signature(function, output.value))
-            .collect(),
+        ..surroundings::source_model(job.model, loaded)?
     };
     Ok(Provenance {
         package: Some(Artefact {

@@ -11,16 +11,11 @@ use locket_report::{
     table::{Column, Table},
     units,
 };
-use locket_runtime::plan::Port;
+use locket_runtime::{OutputBuffers, plan::Port};
 use locket_tensor::{Tensor, TensorRef};
 use serde::Serialize;
 
-use crate::{
-    arithmetic::ArithmeticOptions,
-    context::Context,
-    model,
-    tensors::{self, OutputBuffers},
-};
+use crate::{arithmetic::ArithmeticOptions, context::Context, model, tensors};
 
 /// Runs a model on .npy files and writes one .npy file for each output
 #[derive(Debug, clap::Args)]

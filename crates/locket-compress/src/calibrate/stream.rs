@@ -5,14 +5,15 @@
 //! not, the next piece starts from the last place that was kept. Results are given in the order of the samples,
 //! whatever the number of threads.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use locket_mil::{Function, ValueId};
-use locket_runtime::{Plan, PlanOptions, Session, compile};
-use locket_tensor::{AlignedBytes, Tensor, TensorMut, TensorRef};
+use locket_runtime::PlanOptions;
+use locket_tensor::Tensor;
 
 use super::extract::{extract, frontier};
-use crate::CompressError;
+use crate::{
+    CompressError,
+    measure::{predict_all, sessions},
+};
 
 /// How pieces are run.
 #[derive(Clone, Copy, Debug)]
@@ -145,72 +146,11 @@ impl<'a> Stream<'a> {
         piece: &Function,
         visit: &(dyn Fn(usize, &[Tensor]) -> T + Sync),
     ) -> Result<Vec<T>, CompressError> {
-        let next = AtomicUsize::new(0);
-        let single = PlanOptions {
-            threads: 1,
-            ..self.options.plan
-        };
-        let work = |plan: Plan| -> Result<Vec<(usize, T)>, CompressError> {
-            let mut session = Session::new(plan).map_err(|source| CompressError::Io {
-                what: "starting threads".to_owned(),
-                source,
-            })?;
-            let mut made = Vec::new();
-            loop {
-                let sample = next.fetch_add(1, Ordering::Relaxed);
-                if sample >= self.inputs.len() {
-                    return Ok(made);
-                }
-                let outputs = predict(&mut session, self.sample(sample))?;
-                made.push((sample, visit(sample, &outputs)));
-            }
-        };
         let workers = self.options.plan.threads.clamp(1, self.inputs.len().max(1));
-        let plans: Vec<Plan> = (0..workers)
-            .map(|_| compile(piece, single).map(|compiled| compiled.plan))
-            .collect::<Result<_, _>>()?;
-        let mut all = std::thread::scope(|scope| {
-            let workers: Vec<_> = plans.into_iter().map(|plan| scope.spawn(|| work(plan))).collect();
-            let mut all = Vec::with_capacity(self.inputs.len());
-            for worker in workers {
-                all.extend(worker.join().expect("a prediction does not panic")?);
-            }
-            Ok::<_, CompressError>(all)
-        })?;
-        all.sort_by_key(|(sample, _)| *sample);
-        Ok(all.into_iter().map(|(_, made)| made).collect())
+        let sessions = sessions(piece, self.options.plan, workers)?;
+        locket_pool::in_order(self.inputs.len(), sessions, |session, sample| {
+            let outputs = predict_all(session, self.sample(sample))?;
+            Ok(visit(sample, &outputs))
+        })
     }
-}
-
-/// Runs given inputs and gives all outputs.
-fn predict(session: &mut Session, inputs: &[Tensor]) -> Result<Vec<Tensor>, CompressError> {
-    let ports: Vec<_> = session
-        .plan()
-        .outputs
-        .iter()
-        .map(|port| (port.dtype, port.shape.clone()))
-        .collect();
-    let mut buffers: Vec<AlignedBytes> = ports
-        .iter()
-        .map(|(dtype, shape)| AlignedBytes::zeroed(dtype.packed_bytes(shape.iter().product()).unwrap_or(0)))
-        .collect();
-    let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
-    let mut outputs: Vec<TensorMut<'_>> = ports
-        .iter()
-        .zip(&mut buffers)
-        .map(|((dtype, shape), buffer)| TensorMut {
-            dtype: *dtype,
-            shape,
-            bytes: buffer.as_mut_slice(),
-        })
-        .collect();
-    session.predict(&views, &mut outputs, None)?;
-    ports
-        .iter()
-        .zip(&buffers)
-        .map(|((dtype, shape), buffer)| {
-            Tensor::from_bytes(*dtype, shape, buffer.as_slice())
-                .map_err(|error| CompressError::Unsuitable(error.to_string()))
-        })
-        .collect()
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use locket_data::statistics::scores;
 use locket_mil::Function;
-use locket_runtime::{Plan, PlanOptions, Session, compile};
-use locket_tensor::{AlignedBytes, Tensor, TensorMut};
+use locket_runtime::{OutputBuffers, PlanOptions, Session, compile};
+use locket_tensor::{Tensor, TensorRef};
 
 use super::Samples;
 use crate::CompressError;
@@ -119,79 +119,55 @@ fn run_all(
     options: PlanOptions,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Vec<f32>>, CompressError> {
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let work = |plan: Plan| -> Result<Vec<(usize, Vec<f32>)>, CompressError> {
-        let mut session = Session::new(plan).map_err(|source| CompressError::Io {
-            what: "starting threads".to_owned(),
-            source,
-        })?;
-        let mut made = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(input) = samples.inputs.get(index) else {
-                return Ok(made);
-            };
-            let scores = first_output(&mut session, input)?;
-            made.push((index, scores[samples.label_offset.min(scores.len())..].to_vec()));
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-        }
-    };
+    let sessions = sessions(function, options, options.threads.max(1))?;
+    let done = AtomicUsize::new(0);
+    locket_pool::in_order(samples.len(), sessions, |session, index| {
+        let scores = first_output(session, &samples.inputs[index])?;
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        Ok(scores[samples.label_offset.min(scores.len())..].to_vec())
+    })
+}
+
+/// Sessions of one thread each, for samples that run at once.
+///
+/// # Errors
+///
+/// If the function cannot be planned.
+pub(crate) fn sessions(
+    function: &Function,
+    options: PlanOptions,
+    count: usize,
+) -> Result<Vec<Session>, CompressError> {
     let single = PlanOptions {
         threads: 1,
         ..options
     };
-    let plans: Vec<Plan> = (0..options.threads.max(1))
-        .map(|_| compile(function, single).map(|c| c.plan))
-        .collect::<Result<_, _>>()?;
-    let mut all = std::thread::scope(|scope| {
-        let workers: Vec<_> = plans.into_iter().map(|plan| scope.spawn(|| work(plan))).collect();
-        let mut all = Vec::with_capacity(samples.len());
-        for worker in workers {
-            all.extend(worker.join().expect("a prediction does not panic")?);
-        }
-        Ok::<_, CompressError>(all)
-    })?;
-    all.sort_by_key(|(index, _)| *index);
-    Ok(all.into_iter().map(|(_, row)| row).collect())
+    let session = |_| {
+        Session::new(compile(function, single)?.plan).map_err(|source| CompressError::Io {
+            what: "starting threads".to_owned(),
+            source,
+        })
+    };
+    (0..count).map(session).collect()
 }
 
 /// Runs one input and gives the first output as numbers.
 fn first_output(session: &mut Session, input: &Tensor) -> Result<Vec<f32>, CompressError> {
-    let outputs = predict_all(session, input)?;
+    let outputs = predict_all(session, std::slice::from_ref(input))?;
     let first = outputs.first().and_then(Tensor::to_f32);
     first.ok_or_else(|| CompressError::Unsuitable("the model has no output of numbers".to_owned()))
 }
 
-/// Runs one input and gives all outputs.
+/// Runs given inputs and gives all outputs.
 ///
 /// # Errors
 ///
-/// If the input does not fit.
-pub(crate) fn predict_all(session: &mut Session, input: &Tensor) -> Result<Vec<Tensor>, CompressError> {
-    let ports: Vec<_> = session
-        .plan()
-        .outputs
-        .iter()
-        .map(|port| (port.dtype, port.shape.clone()))
-        .collect();
-    let mut buffers: Vec<AlignedBytes> = ports
-        .iter()
-        .map(|(dtype, shape)| AlignedBytes::zeroed(dtype.packed_bytes(shape.iter().product()).unwrap_or(0)))
-        .collect();
-    let mut outputs: Vec<TensorMut<'_>> = ports
-        .iter()
-        .zip(&mut buffers)
-        .map(|((dtype, shape), buffer)| TensorMut {
-            dtype: *dtype,
-            shape,
-            bytes: buffer.as_mut_slice(),
-        })
-        .collect();
-    session.predict(&[input.view()], &mut outputs, None)?;
-    ports
-        .iter()
-        .zip(&buffers)
-        .map(|((dtype, shape), buffer)| Tensor::from_bytes(*dtype, shape, buffer.as_slice()))
-        .collect::<Result<_, _>>()
+/// If the inputs do not fit.
+pub(crate) fn predict_all(session: &mut Session, inputs: &[Tensor]) -> Result<Vec<Tensor>, CompressError> {
+    let mut outputs = OutputBuffers::new(&session.plan().outputs);
+    let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
+    session.predict(&views, &mut outputs.views(), None)?;
+    outputs
+        .tensors()
         .map_err(|error| CompressError::Unsuitable(error.to_string()))
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use locket_data::statistics::{proportion::overrun_upper_bound, summary::percentile};
-use locket_runtime::Session;
-use locket_tensor::{AlignedBytes, DType, Tensor, TensorMut, TensorRef};
+use locket_runtime::{OutputBuffers, Session};
+use locket_tensor::{Tensor, TensorRef};
 
 use super::Disturbances;
 use crate::CompressError;
@@ -86,26 +86,9 @@ pub fn latency(
     inputs: &[Tensor],
     protocol: LatencyProtocol,
 ) -> Result<Latency, CompressError> {
-    let ports: Vec<(DType, Vec<usize>)> = session
-        .plan()
-        .outputs
-        .iter()
-        .map(|port| (port.dtype, port.shape.to_vec()))
-        .collect();
-    let mut buffers: Vec<AlignedBytes> = ports
-        .iter()
-        .map(|(dtype, shape)| AlignedBytes::zeroed(dtype.packed_bytes(shape.iter().product()).unwrap_or(0)))
-        .collect();
+    let mut buffers = OutputBuffers::new(&session.plan().outputs);
+    let mut outputs = buffers.views();
     let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
-    let mut outputs: Vec<TensorMut<'_>> = ports
-        .iter()
-        .zip(&mut buffers)
-        .map(|((dtype, shape), buffer)| TensorMut {
-            dtype: *dtype,
-            shape,
-            bytes: buffer.as_mut_slice(),
-        })
-        .collect();
     let mut once = || -> Result<u64, CompressError> {
         let start = Instant::now();
         session.predict(&views, &mut outputs, None)?;

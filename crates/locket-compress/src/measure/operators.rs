@@ -1,7 +1,7 @@
 //! Time by operator.
 
-use locket_runtime::{Observer, Session, StepEvent};
-use locket_tensor::{AlignedBytes, Tensor, TensorMut};
+use locket_runtime::{Observer, OutputBuffers, Session, StepEvent};
+use locket_tensor::Tensor;
 
 use crate::CompressError;
 
@@ -44,31 +44,13 @@ pub fn operator_times(
     inputs: &[Tensor],
     runs: usize,
 ) -> Result<Vec<OperatorTime>, CompressError> {
-    let ports: Vec<_> = session
-        .plan()
-        .outputs
-        .iter()
-        .map(|port| (port.dtype, port.shape.clone()))
-        .collect();
-    let mut buffers: Vec<AlignedBytes> = ports
-        .iter()
-        .map(|(dtype, shape)| AlignedBytes::zeroed(dtype.packed_bytes(shape.iter().product()).unwrap_or(0)))
-        .collect();
+    let mut outputs = OutputBuffers::new(&session.plan().outputs);
     let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
     let mut recorder = Recorder {
         times: vec![Vec::with_capacity(runs); session.plan().steps.len()],
     };
     for _ in 0..runs {
-        let mut outputs: Vec<TensorMut<'_>> = ports
-            .iter()
-            .zip(&mut buffers)
-            .map(|((dtype, shape), buffer)| TensorMut {
-                dtype: *dtype,
-                shape,
-                bytes: buffer.as_mut_slice(),
-            })
-            .collect();
-        session.predict_observed(&views, &mut outputs, &mut recorder)?;
+        session.predict_observed(&views, &mut outputs.views(), &mut recorder)?;
     }
     let medians = recorder.times.into_iter().map(|mut times| {
         times.sort_unstable();

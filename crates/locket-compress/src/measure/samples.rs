@@ -90,34 +90,17 @@ impl Samples {
         let spec = input_spec(function)?;
         let dtype = function.ty(function.inputs[0]).dtype().unwrap_or(DType::Float32);
         let count = limit.unwrap_or(usize::MAX).min(dataset.len());
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = || -> Result<Vec<(usize, Tensor)>, CompressError> {
-            let mut buffer = SampleBuffer::new();
-            let mut made = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    return Ok(made);
-                }
-                dataset.read(index, recipe, &spec, &mut buffer)?;
-                let tensor = Tensor::from_bytes(dtype, &spec.shape, buffer.bytes()).map_err(|error| {
-                    CompressError::Unsuitable(format!("{}: {error}", dataset.names()[index]))
-                })?;
-                made.push((index, tensor));
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            }
-        };
-        let mut all = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            let mut all = Vec::with_capacity(count);
-            for worker in workers {
-                all.extend(worker.join().expect("reading a sample does not panic")?);
-            }
-            Ok::<_, CompressError>(all)
+        let done = AtomicUsize::new(0);
+        let buffers: Vec<SampleBuffer> = (0..threads.max(1)).map(|_| SampleBuffer::new()).collect();
+        let inputs = locket_pool::in_order(count, buffers, |buffer, index| {
+            dataset.read(index, recipe, &spec, buffer)?;
+            let tensor = Tensor::from_bytes(dtype, &spec.shape, buffer.bytes())
+                .map_err(|error| CompressError::Unsuitable(format!("{}: {error}", dataset.names()[index])))?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            Ok::<_, CompressError>(tensor)
         })?;
-        all.sort_by_key(|(index, _)| *index);
         Ok(Self {
-            inputs: all.into_iter().map(|(_, tensor)| tensor).collect(),
+            inputs,
             labels: dataset.labels()[..count].to_vec(),
             label_offset: recipe.label_offset,
         })

@@ -10,8 +10,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use locket_mil::Function;
-use locket_runtime::{Plan, PlanOptions, Session, compile};
-use locket_tensor::{AlignedBytes, Tensor, TensorMut};
+use locket_runtime::{OutputBuffers, PlanOptions, Session, compile};
+use locket_tensor::Tensor;
 
 use super::{
     hadamard::Projection,
@@ -272,42 +272,24 @@ pub(crate) fn run_all(
         threads: 1,
         ..collection.plan
     };
-    let next = AtomicUsize::new(0);
-    let work = |plan: Plan| -> Result<Vec<(usize, Vec<Vec<f32>>)>, PrivacyError> {
-        let mut session = Session::new(plan).map_err(PrivacyError::Threads)?;
-        let mut made = Vec::new();
-        loop {
-            let sample = next.fetch_add(1, Ordering::Relaxed);
-            let Some(input) = inputs.get(sample) else {
-                return Ok(made);
-            };
-            let values = predict(&mut session, input)?;
-            let seen = values
-                .iter()
-                .enumerate()
-                .map(|(tap, values)| visit(tap, values))
-                .collect();
-            made.push((sample, seen));
-            progress(sample);
-        }
+    let session = |_| {
+        let plan = compile(collection.function, single)?.plan;
+        Session::new(plan).map_err(PrivacyError::Threads)
     };
     let workers = collection.plan.threads.clamp(1, inputs.len().max(1));
-    let plans: Vec<Plan> = (0..workers)
-        .map(|_| compile(collection.function, single).map(|compiled| compiled.plan))
-        .collect::<Result<_, _>>()?;
-    let mut all = std::thread::scope(|scope| {
-        let workers: Vec<_> = plans.into_iter().map(|plan| scope.spawn(|| work(plan))).collect();
-        let mut all = Vec::with_capacity(inputs.len());
-        for worker in workers {
-            all.extend(worker.join().expect("a prediction does not panic")?);
-        }
-        Ok::<_, PrivacyError>(all)
+    let sessions: Vec<Session> = (0..workers).map(session).collect::<Result<_, _>>()?;
+    let all = locket_pool::in_order(inputs.len(), sessions, |session, sample| {
+        let values = predict(session, &inputs[sample])?;
+        progress(sample);
+        let seen: Vec<Vec<f32>> = (values.iter().enumerate())
+            .map(|(tap, values)| visit(tap, values))
+            .collect();
+        Ok::<_, PrivacyError>(seen)
     })?;
-    all.sort_by_key(|(sample, _)| *sample);
     let mut taps: Vec<Vec<Vec<f32>>> = (0..collection.taps.len())
         .map(|_| Vec::with_capacity(inputs.len()))
         .collect();
-    for (_, values) in all {
+    for values in all {
         for (tap, values) in taps.iter_mut().zip(values) {
             tap.push(values);
         }
@@ -317,36 +299,17 @@ pub(crate) fn run_all(
 
 /// All outputs of one prediction as numbers.
 fn predict(session: &mut Session, input: &Tensor) -> Result<Vec<Vec<f32>>, PrivacyError> {
-    let ports: Vec<_> = session
-        .plan()
-        .outputs
-        .iter()
-        .map(|port| (port.dtype, port.shape.clone()))
-        .collect();
-    let mut buffers: Vec<AlignedBytes> = ports
-        .iter()
-        .map(|(dtype, shape)| AlignedBytes::zeroed(dtype.packed_bytes(shape.iter().product()).unwrap_or(0)))
-        .collect();
-    let mut outputs: Vec<TensorMut<'_>> = ports
-        .iter()
-        .zip(&mut buffers)
-        .map(|((dtype, shape), buffer)| TensorMut {
-            dtype: *dtype,
-            shape,
-            bytes: buffer.as_mut_slice(),
-        })
-        .collect();
-    session.predict(&[input.view()], &mut outputs, None)?;
-    ports
-        .iter()
-        .zip(&buffers)
-        .map(|((dtype, shape), buffer)| {
-            let tensor = Tensor::from_bytes(*dtype, shape, buffer.as_slice())
-                .map_err(|error| PrivacyError::Unsuitable(error.to_string()))?;
-            let unsuitable = || PrivacyError::Unsuitable(format!("a tap gives {dtype}, expected numbers"));
-            tensor.to_f32().ok_or_else(unsuitable)
-        })
-        .collect()
+    let mut outputs = OutputBuffers::new(&session.plan().outputs);
+    session.predict(&[input.view()], &mut outputs.views(), None)?;
+    let tensors = outputs
+        .tensors()
+        .map_err(|error| PrivacyError::Unsuitable(error.to_string()))?;
+    let numbers = |tensor: &Tensor| {
+        let unsuitable =
+            || PrivacyError::Unsuitable(format!("a tap gives {}, expected numbers", tensor.dtype()));
+        tensor.to_f32().ok_or_else(unsuitable)
+    };
+    tensors.iter().map(numbers).collect()
 }
 
 /// Takes probabilities as their logarithms; anything else stays. Both sets must be probabilities.

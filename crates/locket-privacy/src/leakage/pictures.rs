@@ -74,41 +74,24 @@ impl Pictures {
             channels,
         };
         let count = limit.unwrap_or(usize::MAX).min(dataset.len());
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = || -> Result<Vec<(usize, Vec<f32>)>, PrivacyError> {
-            let mut buffer = SampleBuffer::new();
-            let mut made = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    return Ok(made);
-                }
-                dataset.read(index, &shown, &spec, &mut buffer)?;
-                let values = buffer
-                    .elements::<f32>()
-                    .map_err(|error| PrivacyError::Unsuitable(error.to_string()))?;
-                if let Some(value) = values.iter().find(|value| !(0.0..=255.0).contains(*value)) {
-                    return Err(PrivacyError::Unsuitable(format!(
-                        "{}: expected a picture with values from 0 to 255, found {value}",
-                        dataset.names()[index]
-                    )));
-                }
-                let mut small = average(values, [height, width, channels], [shape.height, shape.width]);
-                small.iter_mut().for_each(|value| *value /= 255.0);
-                made.push((index, small));
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        let done = AtomicUsize::new(0);
+        let buffers: Vec<SampleBuffer> = (0..threads.max(1)).map(|_| SampleBuffer::new()).collect();
+        let rows = locket_pool::in_order(count, buffers, |buffer, index| {
+            dataset.read(index, &shown, &spec, buffer)?;
+            let values = buffer
+                .elements::<f32>()
+                .map_err(|error| PrivacyError::Unsuitable(error.to_string()))?;
+            if let Some(value) = values.iter().find(|value| !(0.0..=255.0).contains(*value)) {
+                return Err(PrivacyError::Unsuitable(format!(
+                    "{}: expected a picture with values from 0 to 255, found {value}",
+                    dataset.names()[index]
+                )));
             }
-        };
-        let mut all = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            let mut all = Vec::with_capacity(count);
-            for worker in workers {
-                all.extend(worker.join().expect("reading a sample does not panic")?);
-            }
-            Ok::<_, PrivacyError>(all)
+            let mut small = average(values, [height, width, channels], [shape.height, shape.width]);
+            small.iter_mut().for_each(|value| *value /= 255.0);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            Ok(small)
         })?;
-        all.sort_by_key(|(index, _)| *index);
-        let rows = all.into_iter().map(|(_, row)| row).collect();
         Ok(Self {
             values: Matrix::from_rows(rows, shape.elems()),
             shape,

@@ -270,19 +270,33 @@ fn check<'a>(
     ports: &[Port],
     given: impl ExactSizeIterator<Item = (DType, &'a [usize])>,
 ) -> Result<(), RunError> {
-    if given.len() != ports.len() {
+    let expected = ports.iter().map(|port| (&*port.name, port.dtype, &*port.shape));
+    check_tensors(role, expected, given)
+}
+
+/// Checks that tensors of these types and shapes are what an interface of these names, types and shapes wants.
+///
+/// # Errors
+///
+/// The first that does not fit; `role` is `input` or `output`.
+pub fn check_tensors<'a, 'b>(
+    role: &'static str,
+    expected: impl ExactSizeIterator<Item = (&'a str, DType, &'a [usize])>,
+    given: impl ExactSizeIterator<Item = (DType, &'b [usize])>,
+) -> Result<(), RunError> {
+    if given.len() != expected.len() {
         return Err(RunError::Count {
             role,
-            expected: ports.len(),
+            expected: expected.len(),
             found: given.len(),
         });
     }
-    for (port, (dtype, shape)) in ports.iter().zip(given) {
-        if port.dtype != dtype || *port.shape != *shape {
+    for ((name, wanted, sides), (dtype, shape)) in expected.zip(given) {
+        if wanted != dtype || sides != shape {
             return Err(RunError::Tensor {
                 role,
-                name: port.name.clone(),
-                expected: format!("{} {:?}", port.dtype, port.shape),
+                name: name.to_owned(),
+                expected: format!("{wanted} {sides:?}"),
                 found: format!("{dtype} {shape:?}"),
             });
         }

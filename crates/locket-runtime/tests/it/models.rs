@@ -2,8 +2,8 @@
 
 use locket_kernels::Isa;
 use locket_mil::{Function, ValueId, text};
-use locket_runtime::{PlanOptions, Session, plan};
-use locket_tensor::{AlignedBytes, Tensor, TensorMut};
+use locket_runtime::{OutputBuffers, PlanOptions, Session, plan};
+use locket_tensor::Tensor;
 
 /// A residual network with a depthwise convolution, a pool, a flattening and a fully connected layer.
 pub(crate) const RESIDUAL: &str = r#"
@@ -50,32 +50,10 @@ pub(crate) fn session(function: &Function, isa: Isa, threads: usize) -> Session 
 }
 
 pub(crate) fn predict(session: &mut Session, inputs: &[Tensor]) -> Vec<Tensor> {
-    let ports: Vec<_> = session
-        .plan()
-        .outputs
-        .iter()
-        .map(|port| (port.dtype, port.shape.clone()))
-        .collect();
-    let mut buffers: Vec<AlignedBytes> = ports
-        .iter()
-        .map(|(dtype, shape)| AlignedBytes::zeroed(dtype.packed_bytes(shape.iter().product()).unwrap()))
-        .collect();
+    let mut outputs = OutputBuffers::new(&session.plan().outputs);
     let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
-    let mut outputs: Vec<TensorMut<'_>> = ports
-        .iter()
-        .zip(&mut buffers)
-        .map(|((dtype, shape), buffer)| TensorMut {
-            dtype: *dtype,
-            shape,
-            bytes: buffer.as_mut_slice(),
-        })
-        .collect();
-    session.predict(&views, &mut outputs, None).unwrap();
-    ports
-        .iter()
-        .zip(&buffers)
-        .map(|((dtype, shape), buffer)| Tensor::from_bytes(*dtype, shape, buffer.as_slice()).unwrap())
-        .collect()
+    session.predict(&views, &mut outputs.views(), None).unwrap();
+    outputs.tensors().unwrap()
 }
 
 /// The results by references alone, operation by operation.

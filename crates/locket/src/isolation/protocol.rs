@@ -219,24 +219,10 @@ pub(super) fn check<'a>(
     features: &[FeatureDescription],
     given: impl ExactSizeIterator<Item = (DType, &'a [usize])>,
 ) -> Result<(), Error> {
-    if given.len() != features.len() {
-        return Err(Error::Run(locket_runtime::RunError::Count {
-            role,
-            expected: features.len(),
-            found: given.len(),
-        }));
-    }
-    for (feature, (dtype, shape)) in features.iter().zip(given) {
-        if (feature.dtype, feature.shape.as_slice()) != (dtype, shape) {
-            return Err(Error::Run(locket_runtime::RunError::Tensor {
-                role,
-                name: feature.name.clone(),
-                expected: format!("{} {:?}", feature.dtype, feature.shape),
-                found: format!("{dtype} {shape:?}"),
-            }));
-        }
-    }
-    Ok(())
+    let expected = features
+        .iter()
+        .map(|feature| (&*feature.name, feature.dtype, &*feature.shape));
+    Ok(locket_runtime::check_tensors(role, expected, given)?)
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use locket_data::statistics::summary::percentile;
-use locket_runtime::{Observer, Session, StepEvent};
+use locket_runtime::{Observer, OutputBuffers, Session, StepEvent};
 use locket_tensor::{Tensor, TensorRef};
 
 use super::counters::{Counters, Counts};
-use crate::{facts, tensors::OutputBuffers};
+use crate::facts;
 
 /// Predictions before the measurement.
 const WARM_UP: usize = 5;

@@ -10,12 +10,11 @@ use locket_data::{
 };
 use locket_formats::{ReadOptions, limits::Limits, onnx, tflite};
 use locket_kernels::Isa;
-use locket_runtime::{PlanOptions, Precision, Session, compile};
+use locket_runtime::{OutputBuffers, PlanOptions, Precision, Session, compile};
 use locket_sandbox::{Broker, Policy, accidents::Order, scrub_stack, worker};
 use locket_tensor::TensorRef;
 
 use super::subject::Subject;
-use crate::tensors::OutputBuffers;
 
 /// The role of a worker that does this work.
 pub(super) const ROLE: &str = "prove-work";

@@ -1,0 +1,54 @@
+//! Memory for what a session predicts.
+
+use locket_tensor::{AlignedBytes, DType, Tensor, TensorError, TensorMut};
+
+use crate::plan::Port;
+
+/// Memory for the outputs of a plan.
+#[derive(Debug)]
+pub struct OutputBuffers {
+    ports: Vec<(DType, Vec<usize>)>,
+    buffers: Vec<AlignedBytes>,
+}
+
+impl OutputBuffers {
+    /// Reserves it for the outputs of [`Plan::outputs`](crate::Plan::outputs).
+    pub fn new(ports: &[Port]) -> Self {
+        let bytes = |port: &Port| port.dtype.packed_bytes(port.shape.iter().product()).unwrap_or(0);
+        Self {
+            ports: ports
+                .iter()
+                .map(|port| (port.dtype, port.shape.to_vec()))
+                .collect(),
+            buffers: ports
+                .iter()
+                .map(|port| AlignedBytes::zeroed(bytes(port)))
+                .collect(),
+        }
+    }
+
+    /// The outputs, to be written.
+    pub fn views(&mut self) -> Vec<TensorMut<'_>> {
+        self.ports
+            .iter()
+            .zip(&mut self.buffers)
+            .map(|((dtype, shape), buffer)| TensorMut {
+                dtype: *dtype,
+                shape,
+                bytes: buffer.as_mut_slice(),
+            })
+            .collect()
+    }
+
+    /// The outputs, copied.
+    ///
+    /// # Errors
+    ///
+    /// If one is no tensor that can be made.
+    pub fn tensors(&self) -> Result<Vec<Tensor>, TensorError> {
+        let pairs = self.ports.iter().zip(&self.buffers);
+        pairs
+            .map(|((dtype, shape), buffer)| Tensor::from_bytes(*dtype, shape, buffer.as_slice()))
+            .collect()
+    }
+}
