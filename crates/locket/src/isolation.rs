@@ -155,7 +155,8 @@ impl Isolated {
             }
             Err(error) => return Err(error.into()),
         };
-        match protocol::answer(reply.kind, reply.bytes, self.interface.output_bytes())? {
+        let told = protocol::answer(reply.kind, reply.bytes, self.interface.output_bytes());
+        let copied = told.map(|answer| match answer {
             Answer::Outputs(mut bytes) => {
                 for output in outputs {
                     let (own, rest) = bytes.split_at(output.bytes.len());
@@ -167,7 +168,12 @@ impl Isolated {
             Answer::Late(elapsed, operator) => {
                 Err(late(self.latency_budget.unwrap_or_default(), elapsed, &operator))
             }
-        }
+        });
+        copied.unwrap_or_else(|malformed| {
+            // A worker that says what none of ours says is not asked again.
+            self.broker.recycle();
+            Err(malformed)
+        })
     }
 }
 
