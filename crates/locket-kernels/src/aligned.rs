@@ -4,39 +4,9 @@ use core::marker::PhantomData;
 
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use bytes::Bytes;
+use locket_tensor::AlignedBytes;
 
 const LINE_BYTES: usize = 64;
-
-/// Memory with room to start on a line. Asked for as zeros at the alignment that the system's allocator gives anyway: large
-/// buffers come as pages that the system has zeroed.
-struct Lines {
-    words: Vec<u128>,
-    start: usize,
-    len: usize,
-}
-
-impl Lines {
-    fn zeroed(len: usize) -> Self {
-        let slack = LINE_BYTES - size_of::<u128>();
-        let words = vec![0_u128; (len + slack).div_ceil(size_of::<u128>())];
-        let address = words.as_ptr().addr();
-        Self {
-            start: address.next_multiple_of(LINE_BYTES) - address,
-            words,
-            len,
-        }
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut cast_slice_mut(&mut self.words)[self.start..][..self.len]
-    }
-}
-
-impl AsRef<[u8]> for Lines {
-    fn as_ref(&self) -> &[u8] {
-        &cast_slice(&self.words)[self.start..][..self.len]
-    }
-}
 
 /// Plain values that start on a 64-byte boundary and do not change: made here, or part of a mapped file.
 #[derive(Clone, Debug)]
@@ -49,10 +19,10 @@ pub(crate) struct Aligned<T> {
 impl<T: Pod> Aligned<T> {
     /// Makes `len` values: `fill` is given zeros.
     pub(crate) fn build(len: usize, fill: impl FnOnce(&mut [T])) -> Self {
-        let mut lines = Lines::zeroed(len * size_of::<T>());
-        fill(cast_slice_mut(lines.as_mut_slice()));
+        let mut values = AlignedBytes::zeroed(len * size_of::<T>());
+        fill(cast_slice_mut(values.as_mut_slice()));
         Self {
-            bytes: Bytes::from_owner(lines),
+            bytes: Bytes::from_owner(values),
             element: PhantomData,
         }
     }

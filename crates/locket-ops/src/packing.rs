@@ -17,7 +17,8 @@ pub(crate) struct Packing<'a> {
 }
 
 enum Form<'a> {
-    Dense(Cow<'a, [f32]>),
+    /// Bytes of float32, which may start anywhere.
+    Dense(Cow<'a, [u8]>),
     F16(Cow<'a, [f16]>),
     Int8 {
         codes: Cow<'a, [i8]>,
@@ -40,12 +41,12 @@ enum Form<'a> {
     Sparse(Vec<f32>),
 }
 
-/// The floats of a tensor, where they are if they are floats.
-fn floats(tensor: &Tensor) -> Option<Cow<'_, [f32]>> {
+/// The floats of a tensor as bytes, where they are if they are floats.
+fn floats(tensor: &Tensor) -> Option<Cow<'_, [u8]>> {
     if tensor.dtype() == f32::DTYPE {
-        return Some(Cow::Borrowed(tensor.as_slice()));
+        return Some(Cow::Borrowed(tensor.bytes()));
     }
-    tensor.to_f32().map(Cow::Owned)
+    Some(Cow::Owned(bytemuck::cast_slice(&tensor.to_f32()?).to_vec()))
 }
 
 impl<'a> Packing<'a> {
@@ -55,13 +56,11 @@ impl<'a> Packing<'a> {
         let (n, channels) = (*shape.first()?, *shape.get(1)?);
         let taps = shape[2..].iter().product();
         let form = match weight {
-            Weight::Dense(tensor) if tensor.dtype() == DType::Float16 => {
-                Form::F16(Cow::Borrowed(tensor.as_slice()))
-            }
+            Weight::Dense(tensor) if tensor.dtype() == DType::Float16 => Form::F16(tensor.values()),
             Weight::Dense(tensor) => Form::Dense(floats(tensor)?),
             Weight::Compressed(node) => match compressed(node, shape, channels, taps) {
                 Some(form) => form,
-                None => Form::Dense(Cow::Owned(weight.expand()?.to_f32()?)),
+                None => Form::Dense(Cow::Owned(floats(&weight.expand()?)?.into_owned())),
             },
         };
         Some(Self {
@@ -76,7 +75,7 @@ impl<'a> Packing<'a> {
     pub(crate) fn weights(&self) -> WeightsF32<'_> {
         let (n, k) = (self.n, self.k);
         let weights = match &self.form {
-            Form::Dense(values) => WeightsF32::dense(n, k, values),
+            Form::Dense(bytes) => WeightsF32::dense_bytes(n, k, bytes),
             Form::F16(values) => WeightsF32::f16(n, k, values),
             Form::Int8 {
                 codes,
@@ -102,9 +101,12 @@ impl<'a> Packing<'a> {
     }
 
     /// The dense values, `[N][C][taps]`, if they are stored so.
-    pub(crate) fn dense(&self) -> Option<&[f32]> {
+    pub(crate) fn dense(&self) -> Option<Cow<'_, [f32]>> {
         match &self.form {
-            Form::Dense(values) => Some(values),
+            Form::Dense(bytes) => Some(match bytemuck::try_cast_slice(bytes) {
+                Ok(values) => Cow::Borrowed(values),
+                Err(_) => Cow::Owned(bytemuck::pod_collect_to_vec(bytes)),
+            }),
             _ => None,
         }
     }

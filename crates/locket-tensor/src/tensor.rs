@@ -1,8 +1,9 @@
 //! The owned tensor.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use bytemuck::Pod;
+use bytes::Bytes;
 use half::{bf16, f16};
 use smallvec::SmallVec;
 
@@ -135,7 +136,11 @@ impl Tensor {
                 found,
             });
         }
-        let address = storage.bytes()[offset..].as_ptr().addr();
+        // An aligned copy begins where the storage does.
+        let address = match storage {
+            Storage::Unaligned(_) => offset,
+            _ => storage.bytes()[offset..].as_ptr().addr(),
+        };
         if !dtype.is_packed() && dtype.bits() > 8 && !address.is_multiple_of(dtype.bits() / 8) {
             return Err(TensorError::Misaligned { dtype, offset });
         }
@@ -145,6 +150,23 @@ impl Tensor {
             storage,
             range: offset..end,
         })
+    }
+
+    /// A tensor of bytes of a file, where they are.
+    ///
+    /// # Errors
+    ///
+    /// If the shape overflows or `bytes` has another length than it needs.
+    pub fn of_file(dtype: DType, shape: &[usize], bytes: Bytes) -> Result<Self, TensorError> {
+        let found = bytes.len();
+        let in_place = Self::from_storage(dtype, shape, Storage::File(bytes.clone()), 0);
+        let tensor = match in_place {
+            Err(TensorError::Misaligned { .. }) => {
+                Self::from_storage(dtype, shape, Storage::unaligned(bytes), 0)
+            }
+            tensor => tensor,
+        };
+        tensor.and_then(|tensor| tensor.check_length(found))
     }
 
     /// A tensor of `values`.
@@ -224,7 +246,7 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// The elements, packed.
+    /// The elements, packed, wherever they lie: a typed view is that of [`Tensor::as_slice`] or [`Tensor::view`].
     pub fn bytes(&self) -> &[u8] {
         &self.storage.bytes()[self.range.clone()]
     }
@@ -238,12 +260,27 @@ impl Tensor {
         self.view().as_slice()
     }
 
+    /// The elements for somebody who needs them once: a copy goes with its reader, where [`Tensor::as_slice`] would keep it.
+    ///
+    /// # Panics
+    ///
+    /// If `T` is not the element type.
+    pub fn values<T: Element>(&self) -> Cow<'_, [T]> {
+        match &self.storage {
+            Storage::Unaligned(_) => {
+                assert_eq!(T::DTYPE, self.dtype, "typed view of a tensor of another type");
+                Cow::Owned(bytemuck::pod_collect_to_vec(self.bytes()))
+            }
+            _ => Cow::Borrowed(self.as_slice()),
+        }
+    }
+
     /// A borrowed view.
     pub fn view(&self) -> TensorRef<'_> {
         TensorRef {
             dtype: self.dtype,
             shape: &self.shape,
-            bytes: self.bytes(),
+            bytes: &self.storage.aligned()[self.range.clone()],
         }
     }
 

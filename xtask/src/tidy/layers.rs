@@ -10,7 +10,7 @@ use super::Findings;
 /// Layers, lowest first. Crates that only tests or chores use stand outside.
 const LAYERS: [(&str, u8); 16] = [
     ("locket-tensor", 0),
-    ("locket-kernels", 0),
+    ("locket-kernels", 1),
     ("locket-sandbox", 0),
     ("locket-report", 0),
     ("locket-pool", 0),

@@ -6,9 +6,8 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 
-use bytes::Bytes;
 use half::{bf16, f16};
-use locket_tensor::{DType, Element, Storage, Tensor, TensorError};
+use locket_tensor::{DType, Element, Tensor, TensorError};
 
 use super::proto::TensorProto;
 use crate::limits::Limits;
@@ -111,7 +110,7 @@ pub(super) fn read(proto: &TensorProto, place: &str, source: &Source<'_>) -> Res
                 raw.len(),
             ));
         }
-        shared(dtype, &shape, raw)
+        Tensor::of_file(dtype, &shape, raw.clone())
     } else {
         typed(proto, dtype, &shape, elems, place)?
     };
@@ -120,15 +119,6 @@ pub(super) fn read(proto: &TensorProto, place: &str, source: &Source<'_>) -> Res
         return Err(invalid(place, "truth values 0 and 1".to_owned(), "another byte"));
     }
     Ok(Constant::Tensor(tensor))
-}
-
-/// A tensor of bytes of the file: in place where they are aligned, which a file promises nowhere, else copied.
-fn shared(dtype: DType, shape: &[usize], raw: &Bytes) -> TensorResult {
-    let in_place = Tensor::from_storage(dtype, shape, Storage::File(raw.clone()), 0);
-    match in_place {
-        Err(TensorError::Misaligned { .. }) => Tensor::from_bytes(dtype, shape, raw),
-        tensor => tensor,
-    }
 }
 
 /// Checks `dims` against the limits.

@@ -4,6 +4,7 @@ mod expand;
 mod packed;
 mod panels;
 
+use bytemuck::{cast, cast_slice};
 use half::f16;
 
 pub(crate) use packed::PackedF32;
@@ -26,7 +27,7 @@ pub struct WeightsF32<'a> {
 /// Plain values of one of the float types.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Values<'a> {
-    F32(&'a [f32]),
+    F32(&'a [FloatBytes]),
     F16(&'a [f16]),
 }
 
@@ -34,15 +35,18 @@ impl Values<'_> {
     /// Returns one, widened exactly.
     pub(crate) fn get(self, at: usize) -> f32 {
         match self {
-            Self::F32(values) => values[at],
+            Self::F32(values) => cast(values[at]),
             Self::F16(values) => values[at].to_f32(),
         }
     }
 }
 
+/// A float32 of a file, which promises no alignment.
+pub(crate) type FloatBytes = [u8; 4];
+
 #[derive(Clone, Debug)]
 pub(crate) enum Form<'a> {
-    Dense(&'a [f32]),
+    Dense(&'a [FloatBytes]),
     F16(&'a [f16]),
     Int8 {
         codes: &'a [i8],
@@ -96,12 +100,17 @@ impl<'a> WeightsF32<'a> {
     /// # Panics
     /// All constructors panic when a slice does not have the length that `n` and `k` ask for.
     pub fn dense(n: usize, k: usize, values: &'a [f32]) -> Self {
-        assert_eq!(values.len(), n * k, "weights are [N][K]");
+        Self::dense_bytes(n, k, cast_slice(values))
+    }
+
+    /// Plain float32 values as bytes of this machine's order, which may start anywhere.
+    pub fn dense_bytes(n: usize, k: usize, bytes: &'a [u8]) -> Self {
+        assert_eq!(bytes.len(), 4 * n * k, "weights are [N][K], of four bytes");
         Self {
             n,
             k,
             taps: 1,
-            form: Form::Dense(values),
+            form: Form::Dense(cast_slice(bytes)),
         }
     }
 

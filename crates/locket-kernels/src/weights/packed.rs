@@ -1,5 +1,8 @@
 //! Weights in panels, plain or compressed, and their expansion.
 
+use bytemuck::cast;
+use half::f16;
+
 use super::expand::{Expand, SLACK_BYTES, SLACK_VALUES};
 use super::{Blocks, Form, Panel, Panels, RowOrder, WeightsF32};
 use crate::aligned::Aligned;
@@ -136,12 +139,10 @@ impl PackedF32 {
     pub(crate) fn new(panels: Panels, weights: &WeightsF32<'_>) -> Self {
         let (depth, order) = (weights.k, weights.order());
         let codes = match &weights.form {
-            Form::Dense(values) => Codes::Dense(panels.pack_rows(order, |n, at| values[n * depth + at])),
-            Form::F16(values) => {
-                Codes::F16(panels.pack_rows(order, |n, at| values[n * depth + at].to_bits()))
-            }
+            Form::Dense(values) => Codes::Dense(panels.pack_matrix(order, values, cast)),
+            Form::F16(values) => Codes::F16(panels.pack_matrix(order, values, f16::to_bits)),
             Form::Int8 { codes, scales } => Codes::Int8 {
-                codes: panels.pack_rows(order, |n, at| codes[n * depth + at]),
+                codes: panels.pack_matrix(order, codes, |code| code),
                 scales: PackedScales::new(&panels, scales),
             },
             Form::Int4 {

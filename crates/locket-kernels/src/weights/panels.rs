@@ -150,6 +150,49 @@ impl Panels {
     }
 }
 
+/// Elements of each row that are turned at a time: a line of float32.
+const TURNED: usize = 16;
+/// Lanes of the widest panel of any instruction set.
+const MAX_WIDTH: usize = 48;
+
+impl Panels {
+    /// Packs a matrix that lies in memory, `[n][at]`, each element converted: as [`Panels::pack_rows`]. Reads and writes whole
+    /// lines, one row after another.
+    pub(crate) fn pack_matrix<S: Copy, T: Pod>(
+        &self,
+        order: RowOrder,
+        matrix: &[S],
+        convert: impl Fn(S) -> T,
+    ) -> Aligned<T> {
+        let RowOrder { channels, taps } = order;
+        let depth = channels * taps;
+        Aligned::build(self.padded_columns() * depth, |packed| {
+            let mut turned = [[T::zeroed(); MAX_WIDTH]; TURNED];
+            for index in 0..self.count() {
+                let panel = self.panel(index);
+                let target = &mut packed[panel.start * depth..][..panel.width * depth];
+                let rows = &matrix[panel.first * depth..][..panel.columns * depth];
+                for start in (0..depth).step_by(TURNED) {
+                    for (lane, row) in rows.chunks_exact(depth).enumerate() {
+                        let values = &row[start..depth.min(start + TURNED)];
+                        for (column, &value) in turned.iter_mut().zip(values) {
+                            column[lane] = convert(value);
+                        }
+                    }
+                    for (at, column) in (start..depth).zip(&turned) {
+                        let k = if taps == 1 {
+                            at
+                        } else {
+                            at % taps * channels + at / taps
+                        };
+                        target[k * panel.width..][..panel.columns].copy_from_slice(&column[..panel.columns]);
+                    }
+                }
+            }
+        })
+    }
+}
+
 /// Bytes that packing writes to before it goes on to the next ones: a part of a first-level cache.
 const BLOCK_BYTES: usize = 8 * 1024;
 

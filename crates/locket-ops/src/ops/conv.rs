@@ -267,12 +267,12 @@ impl Operator for Conv {
         }
         if !prepare.lean && WinogradF32::suits(&geometry) {
             let dense = fresh.map(|(packing, bias)| (packing.dense(), bias));
-            if packs.decide(node, dense.map(|(dense, _)| dense.is_some()))? {
+            if packs.decide(node, dense.as_ref().map(|(dense, _)| dense.is_some()))? {
                 let fresh = dense.and_then(|(dense, bias)| {
                     Some(WinogradF32::new(
                         isa,
                         geometry.clone(),
-                        dense?,
+                        &dense?,
                         bias.as_deref(),
                         clamp,
                     ))

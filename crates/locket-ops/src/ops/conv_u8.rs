@@ -10,9 +10,9 @@
 //!
 //! Made by the pass that lowers MIL's `quantize` and `dequantize`; never written.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
-use locket_kernels::{ConvGeometry, ConvU8, DepthwiseU8, Output, Residual};
+use locket_kernels::{ConvGeometry, ConvU8, DepthwiseU8, Output, Residual, transpose};
 use locket_mil::Type;
 use locket_tensor::{DType, Tensor, TensorMut};
 
@@ -249,37 +249,22 @@ impl Operator for ConvInt {
         let (isa, packs) = (prepare.isa, prepare.packs);
         let zero = code(node, "x_zero_point", 0)?;
         let fresh = packs.unless_stored(node, &["weight", "bias", "multiplier"], || {
-            let fixed = constants(node, geometry.out_channels)?;
-            Ok((taps_first(&fixed.weight, weight_shape[1], taps), fixed))
+            let [weight, bias, multiplier] = checked(node, geometry.out_channels)?;
+            let weight = taps_first(weight.as_slice(), weight_shape[1], taps);
+            Ok((weight, bias.as_slice(), multiplier.as_slice()))
         })?;
         let shape = || geometry.clone();
         if depthwise {
-            let fresh = fresh.map(|(weight, fixed)| {
-                DepthwiseU8::new(
-                    isa,
-                    shape(),
-                    &weight,
-                    &fixed.bias,
-                    zero,
-                    &fixed.multiplier,
-                    output,
-                )
+            let fresh = fresh.map(|(weight, bias, multiplier)| {
+                DepthwiseU8::new(isa, shape(), &weight, bias, zero, multiplier, output)
             });
             let kernel = packs.kernel(node, fresh, |parts| {
                 DepthwiseU8::stored(isa, shape(), zero, output, parts)
             })?;
             return Ok(Some(depthwise_step(kernel, output)));
         }
-        let fresh = fresh.map(|(weight, fixed)| {
-            ConvU8::new(
-                isa,
-                shape(),
-                &weight,
-                &fixed.bias,
-                zero,
-                &fixed.multiplier,
-                output,
-            )
+        let fresh = fresh.map(|(weight, bias, multiplier)| {
+            ConvU8::new(isa, shape(), &weight, bias, zero, multiplier, output)
         });
         let kernel = packs.kernel(node, fresh, |parts| {
             ConvU8::stored(isa, shape(), zero, output, parts)
@@ -297,15 +282,14 @@ impl Operator for ConvInt {
 }
 
 /// From `[N][C][taps]` to `[N][taps][C]`.
-fn taps_first(codes: &[i8], channels: usize, taps: usize) -> Vec<i8> {
+fn taps_first(codes: &[i8], channels: usize, taps: usize) -> Cow<'_, [i8]> {
     if taps == 1 {
-        return codes.to_vec();
+        return Cow::Borrowed(codes);
     }
-    let rows = codes.chunks_exact((channels * taps).max(1));
-    rows.flat_map(|row| {
-        (0..taps).flat_map(move |tap| (0..channels).map(move |channel| row[channel * taps + tap]))
-    })
-    .collect()
+    let mut turned = vec![0; codes.len()];
+    let rows = codes.len() / (channels * taps).max(1);
+    transpose([rows, channels, taps], codes, &mut turned);
+    Cow::Owned(turned)
 }
 
 fn width(output: Output) -> usize {

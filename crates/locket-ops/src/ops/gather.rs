@@ -165,7 +165,9 @@ impl Operator for Gather {
         let ((dtype, x), (index, indices)) = (node.ty("x")?, node.ty("indices")?);
         let (axis, batch) = gather_axes(node, x, indices)?;
         let [outer, dim, inner] = around(x, axis);
-        let (Some(from), Some(picks)) = (Operand::of(prepare, "x"), Operand::of(prepare, "indices")) else {
+        let table = node.operation.input("x");
+        let from = table.and_then(|id| Operand::anywhere(prepare, id));
+        let (Some(from), Some(picks)) = (from, Operand::of(prepare, "indices")) else {
             return Ok(None);
         };
         if from.value.is_none() && picks.value.is_none() {
@@ -397,7 +399,7 @@ impl Step for GatherStep {
         if self.run == 0 {
             return;
         }
-        let (x, picks) = (self.x.bytes(inputs), self.picks.bytes(inputs));
+        let (x, picks) = (self.x.raw(inputs), self.picks.bytes(inputs));
         for (unit, slot) in units.zip(output.chunks_exact_mut(self.run)) {
             let (row, at) = (unit / self.per_row, unit % self.per_row);
             let place = row / self.rows_per_batch * self.per_row + at;

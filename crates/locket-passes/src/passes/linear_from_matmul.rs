@@ -3,9 +3,11 @@
 //! `matmul(x, y)` with y constant, rank 2 and x of rank 2 or 3 (what MIL's `linear` takes) becomes `linear(x, weight = y transposed)`; `transpose_x` must be
 //! off. A compressed weight is taken only with `transpose_y`, where it needs no change.
 
+use std::sync::Arc;
+
 use locket_mil::{Function, Operation, Patch};
-use locket_ops::{Node, Weight};
-use locket_tensor::{DType, Tensor};
+use locket_ops::{Node, Weight, transpose_bytes};
+use locket_tensor::{AlignedBytes, DType, Storage, Tensor};
 
 use crate::PassReport;
 
@@ -73,18 +75,18 @@ fn transposed(tensor: &Tensor) -> Option<Tensor> {
     let &[rows, columns] = tensor.shape() else {
         return None;
     };
-    let width = tensor.dtype().bits() / 8;
-    let mut bytes = vec![0u8; tensor.bytes().len()];
-    let source = tensor.bytes();
-    for row in 0..rows {
-        for column in 0..columns {
-            let (from, to) = ((row * columns + column) * width, (column * rows + row) * width);
-            bytes[to..to + width].copy_from_slice(&source[from..from + width]);
-        }
-    }
     debug_assert!(matches!(
         tensor.dtype(),
         DType::Float16 | DType::Float32 | DType::Float64 | DType::BFloat16
     ));
-    Tensor::from_bytes(tensor.dtype(), &[columns, rows], &bytes).ok()
+    let mut turned = AlignedBytes::zeroed(tensor.bytes().len());
+    let dims = [1, rows, columns];
+    transpose_bytes(
+        tensor.dtype().bits() / 8,
+        dims,
+        tensor.bytes(),
+        turned.as_mut_slice(),
+    );
+    let storage = Storage::Owned(Arc::new(turned));
+    Tensor::from_storage(tensor.dtype(), &[columns, rows], storage, 0).ok()
 }

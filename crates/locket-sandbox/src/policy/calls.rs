@@ -150,6 +150,7 @@ pub const ALLOWED: &[Call] = &[
             &[is("advice", 2, libc::MADV_FREE)],
             &[is("advice", 2, libc::MADV_DONTDUMP)],
             &[is("advice", 2, libc::MADV_HUGEPAGE)],
+            &[is("advice", 2, libc::MADV_POPULATE_WRITE)],
             &[is("advice", 2, libc::MADV_NOHUGEPAGE)],
         ],
     ),

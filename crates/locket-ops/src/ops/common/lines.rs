@@ -32,11 +32,19 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The bytes, given the step's inputs. Empty for an input whose memory the output has taken.
-    pub(crate) fn bytes<'a>(&'a self, inputs: &[&'a [u8]]) -> &'a [u8] {
+    /// The bytes wherever they lie, given the step's inputs.
+    pub(crate) fn raw<'a>(&'a self, inputs: &[&'a [u8]]) -> &'a [u8] {
         match self {
             Self::Input(position) => inputs[*position],
             Self::Held(tensor) => tensor.bytes(),
+        }
+    }
+
+    /// The bytes, given the step's inputs, where typed views can start. Empty for an input whose memory the output has taken.
+    pub(crate) fn bytes<'a>(&'a self, inputs: &[&'a [u8]]) -> &'a [u8] {
+        match self {
+            Self::Input(position) => inputs[*position],
+            Self::Held(tensor) => tensor.view().bytes,
         }
     }
 
@@ -75,6 +83,16 @@ impl Operand {
 
     /// A value that the operation reads.
     pub(crate) fn at(prepare: &Prepare<'_>, id: ValueId) -> Option<Self> {
+        let operand = Self::anywhere(prepare, id)?;
+        if let Source::Held(tensor) = &operand.source {
+            // The copy that a typed view may need is made now, not in a prediction.
+            tensor.view();
+        }
+        Some(operand)
+    }
+
+    /// A value that the operation reads by [`Source::raw`] alone.
+    pub(crate) fn anywhere(prepare: &Prepare<'_>, id: ValueId) -> Option<Self> {
         let node = &prepare.node;
         let shape = Shape::from(node.function.ty(id).shape()?);
         if let Some(tensor) = node.function.const_tensor(id) {
