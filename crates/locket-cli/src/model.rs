@@ -116,8 +116,8 @@ pub(crate) fn compile_main(path: &Path, program: &Program, options: PlanOptions)
 pub(crate) fn open(path: &Path, options: PlanOptions) -> Result<(Session, f64)> {
     let start = Instant::now();
     let plan = if is_compiled(path) {
-        let plan = CompiledFile::open(path).and_then(|file| file.plan(options));
-        plan.with_context(|| path.display().to_string())?
+        let loaded = CompiledFile::load(path, options);
+        loaded.with_context(|| path.display().to_string())?.1
     } else {
         let loaded = read_runnable(path)?;
         compile_main(path, &loaded.program, options)?.plan

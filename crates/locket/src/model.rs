@@ -141,7 +141,7 @@ fn compiled_error(path: &Path, source: CompiledError) -> Error {
     }
 }
 
-fn options(configuration: &ModelConfiguration) -> PlanOptions {
+pub(crate) fn options(configuration: &ModelConfiguration) -> PlanOptions {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     PlanOptions {
         isa: configuration.isa.unwrap_or_else(Isa::best),
@@ -249,16 +249,8 @@ pub(crate) struct InProcess {
 }
 
 impl InProcess {
-    pub(crate) fn of_compiled(
-        file: &CompiledFile,
-        configuration: &ModelConfiguration,
-    ) -> Result<Self, Error> {
-        let plan = file
-            .plan(options(configuration))
-            .map_err(|source| Error::Compiled {
-                path: file.source().file.clone().into(),
-                source,
-            })?;
+    /// Takes the plan of a compiled file.
+    pub(crate) fn of_compiled(plan: Plan, configuration: &ModelConfiguration) -> Result<Self, Error> {
         if let Some(name) = &configuration.function_name
             && *name != plan.function
         {
@@ -325,8 +317,9 @@ impl Model {
         if !is_compiled(path) {
             return Self::compile(path)?.load(configuration);
         }
-        let file = CompiledFile::open(path).map_err(|source| compiled_error(path, source))?;
-        let engine = Engine::InProcess(InProcess::of_compiled(&file, configuration)?);
+        let loaded = CompiledFile::load(path, options(configuration));
+        let (_, plan) = loaded.map_err(|source| compiled_error(path, source))?;
+        let engine = Engine::InProcess(InProcess::of_compiled(plan, configuration)?);
         Ok(Self { engine })
     }
 

@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// it has; if not given, the fastest of this machine
     #[arg(long, value_name = "ISA", value_delimiter = ',')]
     target_isa: Vec<String>,
-    /// Prefer less memory to less time: no weights that are larger packed than they are
+    /// Prefer less memory to less time: no weights that are larger packed than they are, and nothing resident that only loading needed
     #[arg(long)]
     lean: bool,
     #[command(flatten)]

@@ -1,19 +1,31 @@
 //! Opens a compiled file.
 
-use std::{cell::RefCell, fs::File, io::Read, path::Path, sync::Arc};
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use locket_kernels::{Isa, Parts};
 use locket_mil::{Function, text};
 use locket_ops::{Node, Packs, Precision, registry};
 use locket_tensor::{DType, Storage, Tensor, mmap};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::{CompiledError, Description, HEADER_BYTES, MAGIC, Source, Span, VERSION};
 use crate::plan::{Plan, PlanError, PlanOptions, fold, plan_folded};
 
 /// Longest description: of programs met so far, the longest has 0.3 MB.
 const MAX_DESCRIPTION_BYTES: usize = 64 << 20;
+
+/// Bytes that are hashed at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// Data that takes longer to hash than a thread to start.
+const WORTH_A_THREAD_BYTES: usize = 1 << 20;
 
 /// Bytes that a constant without data may claim, for each byte of the file: weights are at most this much larger than packed.
 const MAX_CLAIM: usize = 32;
@@ -33,16 +45,58 @@ pub struct CompiledFile {
     start: usize,
     data: Bytes,
     description: Description,
+    /// Whether planning gives back what only loading needed. Who hands over bytes may be one that can open no file any more.
+    gives_back: bool,
 }
 
 impl CompiledFile {
-    /// Maps the file at `path` and checks that it is whole, which reads it once.
+    /// Maps the file at `path` and checks that it is whole, which reads it once. The data of a lean file is not yet resident then.
     ///
     /// # Errors
     ///
     /// If it cannot be read, is no compiled model or one of another version, or is damaged.
     pub fn open(path: &Path) -> Result<Self, CompiledError> {
-        Self::from_bytes(mmap::map(path)?)
+        let (compiled, data) = Self::unchecked_of(path)?;
+        compiled.check(data)?;
+        Ok(compiled)
+    }
+
+    /// Opens the file at `path` and plans it, as [`CompiledFile::open`] and [`CompiledFile::plan`] do; with more than one thread
+    /// both at a time.
+    ///
+    /// # Errors
+    ///
+    /// As theirs.
+    pub fn load(path: &Path, options: PlanOptions) -> Result<(Self, Plan), CompiledError> {
+        let (compiled, data) = Self::unchecked_of(path)?;
+        let plan = if options.threads > 1 && compiled.data.len() >= WORTH_A_THREAD_BYTES {
+            std::thread::scope(|scope| {
+                let whole = scope.spawn(|| compiled.check(data));
+                let plan = compiled.plan(options);
+                whole
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                plan
+            })?
+        } else {
+            compiled.check(data)?;
+            compiled.plan(options)?
+        };
+        Ok((compiled, plan))
+    }
+
+    fn unchecked_of(path: &Path) -> Result<(Self, Data), CompiledError> {
+        let file = File::open(path)?;
+        let (compiled, hash) = Self::unchecked(mmap::map_file(&file)?)?;
+        let gives_back = compiled.description.lean;
+        let file = gives_back.then_some(file);
+        Ok((
+            Self {
+                gives_back,
+                ..compiled
+            },
+            Data { hash, file },
+        ))
     }
 
     /// As [`CompiledFile::open`], of bytes that are in memory, from a page's start on.
@@ -51,21 +105,36 @@ impl CompiledFile {
     ///
     /// If they are no compiled model or one of another version, or damaged.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, CompiledError> {
+        let (compiled, hash) = Self::unchecked(bytes)?;
+        compiled.check(Data { hash, file: None })?;
+        Ok(compiled)
+    }
+
+    /// With the hash that its data must have.
+    fn unchecked(bytes: Bytes) -> Result<(Self, u64), CompiledError> {
         let header = Header::of(&bytes)?;
         let description = bytes.slice(HEADER_BYTES..HEADER_BYTES + header.description_bytes);
-        check("description", &description, header.description_hash)?;
-        let data = bytes.slice(header.start..header.start + header.data_bytes);
-        check("data", &data, header.data_hash)?;
+        check("description", xxh3_64(&description), header.description_hash)?;
         let description = serde_json::from_slice(&description).map_err(|error| CompiledError::Format {
             expected: "a description of this version".to_owned(),
             found: error.to_string(),
         })?;
-        Ok(Self {
+        let compiled = Self {
+            data: bytes.slice(header.start..header.start + header.data_bytes),
             file: bytes,
             start: header.start,
-            data,
             description,
-        })
+            gives_back: false,
+        };
+        Ok((compiled, header.data_hash))
+    }
+
+    fn check(&self, data: Data) -> Result<(), CompiledError> {
+        let found = match data.file {
+            Some(file) => hash_by_reading(file, self.start as u64)?,
+            None => xxh3_64(&self.data),
+        };
+        check("data", found, data.hash)
     }
 
     /// Where the model comes from.
@@ -109,9 +178,13 @@ impl CompiledFile {
         };
         let plan = plan_folded(&fold(function)?, options, &packs)?;
         match packs.left() {
-            0 => Ok(plan),
-            left => Err(CompiledError::Surplus { left }),
+            0 => {}
+            left => return Err(CompiledError::Surplus { left }),
         }
+        if self.gives_back {
+            mmap::release_code();
+        }
+        Ok(plan)
     }
 
     fn target(&self, limit: Isa) -> Result<(Isa, Vec<Parts>), CompiledError> {
@@ -224,14 +297,36 @@ fn range([start, len]: Span, limit: usize) -> Option<std::ops::Range<usize>> {
     (end <= limit).then_some(start..end)
 }
 
-fn check(part: &'static str, bytes: &[u8], expected: u64) -> Result<(), CompiledError> {
-    match xxh3_64(bytes) {
-        found if found == expected => Ok(()),
-        found => Err(CompiledError::Damaged {
-            part,
-            expected,
-            found,
-        }),
+fn check(part: &'static str, found: u64, expected: u64) -> Result<(), CompiledError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(CompiledError::Damaged {
+        part,
+        expected,
+        found,
+    })
+}
+
+/// What the data of a file must be.
+struct Data {
+    hash: u64,
+    /// Where to read it, if not in the mapping.
+    file: Option<File>,
+}
+
+/// Hash of a file from a place on, through a small buffer: a mapping that is hashed is resident as a whole.
+fn hash_by_reading(mut file: File, start: u64) -> io::Result<u64> {
+    let mut hash = Xxh3Default::new();
+    let mut buffer = vec![0; READ_BYTES];
+    file.seek(SeekFrom::Start(start))?;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hash.digest()),
+            Ok(read) => hash.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use locket_tensor::{AlignedBytes, TensorMut, TensorRef};
 use super::protocol::{DESCRIBE, DONE, FAILED, HEADER_BYTES, Interface, LATE, PREDICT, Settings, bytes};
 use crate::{
     FeatureDescription, Isolation, ModelConfiguration,
-    model::{CompiledModel, InProcess, describe},
+    model::{CompiledModel, InProcess, describe, options},
 };
 
 /// A model with room for what goes in and out.
@@ -73,8 +73,8 @@ impl Served {
             ..ModelConfiguration::default()
         };
         let loaded = if file.starts_with(b"LOCKET\r\n") {
-            let compiled = CompiledFile::from_bytes(file).map_err(|error| error.to_string())?;
-            InProcess::of_compiled(&compiled, &configuration)
+            let plan = CompiledFile::from_bytes(file).and_then(|file| file.plan(options(&configuration)));
+            InProcess::of_compiled(plan.map_err(|error| error.to_string())?, &configuration)
         } else {
             let import = locket_formats::read_bytes(file, &ReadOptions::default(), &Limits::default())
                 .map_err(|error| error.to_string())?;
