@@ -13,6 +13,7 @@ pub static OPERATORS: &[&dyn Operator] = &[
     &ops::activation::SCALED_TANH,
     &ops::activation::SIGMOID,
     &ops::activation::SIGMOID_HARD,
+    &ops::activation::HARD_SWISH,
     &ops::activation::SILU,
     &ops::activation::SOFTPLUS,
     &ops::activation::SOFTSIGN,

@@ -45,6 +45,7 @@ pub const LOWER: &[Pass] = &[
     ("merge_duplicates", passes::merge_duplicates::run),
     ("lower_quantized", passes::lower_quantized::run),
     ("remove_identities", passes::remove_identities::run),
+    ("fuse_hard_swish", passes::fuse_hard_swish::run),
     ("fuse_convolutions", passes::fuse_convolutions::run),
     ("remove_dead_code", passes::remove_dead_code::run),
 ];

@@ -3,6 +3,7 @@
 pub mod fold_affine;
 pub mod fold_constants;
 pub mod fuse_convolutions;
+pub mod fuse_hard_swish;
 pub mod linear_from_matmul;
 pub mod lower_quantized;
 pub mod merge_duplicates;

@@ -37,6 +37,7 @@ pub struct Unary {
     pub(crate) kernel: fn([f32; 2]) -> Kernel,
     /// Parameters as a sample writes them, such as `alpha=0.5`.
     pub(crate) sample: &'static str,
+    pub(crate) available: Availability,
 }
 
 /// How fp32 is computed: `gain * op(scale * x + shift)`, then another function; parts that change nothing are not run.
@@ -86,6 +87,7 @@ const PLAIN: Unary = Unary {
     int: |x| x,
     kernel: |_| Kernel::NONE,
     sample: "",
+    available: Availability::From(Target::Ios15),
 };
 
 impl Unary {
@@ -110,6 +112,12 @@ impl Unary {
     /// The same with a kernel for fp32.
     pub(crate) const fn kernel(mut self, kernel: fn([f32; 2]) -> Kernel) -> Self {
         self.kernel = kernel;
+        self
+    }
+
+    /// The same as an operator that is never written.
+    pub(crate) const fn internal(mut self) -> Self {
+        self.available = Availability::Internal;
         self
     }
 
@@ -141,7 +149,7 @@ impl Operator for Unary {
         Signature {
             name: self.name,
             params: self.params,
-            available: Availability::From(Target::Ios15),
+            available: self.available,
         }
     }
 

@@ -134,6 +134,11 @@ fn remove_dead_code() {
 }
 
 #[test]
+fn fuse_hard_swish() {
+    check(passes::fuse_hard_swish::run, "fuse_hard_swish", 1e-6);
+}
+
+#[test]
 fn remove_identities() {
     check(passes::remove_identities::run, "remove_identities", 0.0);
 }

@@ -325,6 +325,7 @@ pub(crate) fn run_planned(function: &Function, values: &[(ValueId, Tensor)], thr
         lean: false,
         precision: locket_runtime::Precision::Float32,
         depth_first: true,
+        hand_over_ns: PlanOptions::HAND_OVER_NS,
     };
     let plan =
         plan(function, options).unwrap_or_else(|error| panic!("{error}\n{}", text::print(function, 8)));
