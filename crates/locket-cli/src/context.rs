@@ -88,6 +88,7 @@ impl Context {
             lean: false,
             precision: self.precision,
             depth_first: self.depth_first,
+            hand_over_ns: PlanOptions::hand_over_ns(self.threads),
         }
     }
 

@@ -55,6 +55,11 @@ impl Packs {
         }
     }
 
+    /// Whether it packs from the weights of the program and keeps no record, so that the order of operators does not matter.
+    pub fn is_fresh(&self) -> bool {
+        matches!(&*self.0.borrow(), Mode::Fresh)
+    }
+
     /// How many stored parts nobody has taken.
     pub fn left(&self) -> usize {
         match &*self.0.borrow() {

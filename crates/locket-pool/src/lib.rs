@@ -4,14 +4,18 @@
 //! caller's. A call allocates nothing and takes no lock. Idle threads spin for a short while, because the next step
 //! of a prediction comes within microseconds, and then park, because two cores are often shared.
 //!
+//! How small a piece of work is worth a hand-over, a plan decides by [`hand_over_ns`], which measures one.
+//!
 //! Beside it, [`in_order`] has whole pieces of work done on threads of its own, outside predictions.
 //!
 //! `unsafe` lives in [`crew`], behind a call that hands every part its own range of the output.
 
 mod crew;
+mod hand_over;
 mod order;
 
 use crew::Crew;
+pub use hand_over::{FAR_NS, hand_over_ns};
 pub use order::in_order;
 
 /// Most parts that one call can have.

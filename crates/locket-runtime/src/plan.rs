@@ -9,6 +9,7 @@ mod constants;
 mod convert;
 mod depth_first;
 mod layouts;
+mod prepared;
 mod report;
 mod steps;
 
@@ -36,6 +37,24 @@ pub struct PlanOptions {
     pub precision: Precision,
     /// Computes chains of convolutions strip by strip, so that what lies between them stays in the cache and out of the arena.
     pub depth_first: bool,
+    /// Nanoseconds that it takes to hand a part of a step to another thread and back: what decides how small a step is divided.
+    /// [`locket_pool::hand_over_ns`] measures it.
+    pub hand_over_ns: u64,
+}
+
+impl PlanOptions {
+    /// A hand-over where nobody has measured it: between cores that are far from each other.
+    pub const HAND_OVER_NS: u64 = locket_pool::FAR_NS;
+
+    /// What [`PlanOptions::hand_over_ns`] is on this machine, for plans of `threads` threads. The first plan of several threads
+    /// measures it.
+    pub fn hand_over_ns(threads: usize) -> u64 {
+        if threads > 1 {
+            locket_pool::hand_over_ns()
+        } else {
+            Self::HAND_OVER_NS
+        }
+    }
 }
 
 /// Why a function has no plan.

@@ -60,6 +60,7 @@ fn predict_allocates_nothing() {
                 lean: false,
                 precision: locket_runtime::Precision::Float32,
                 depth_first: true,
+                hand_over_ns: PlanOptions::HAND_OVER_NS,
             },
         )
         .unwrap();

@@ -123,6 +123,7 @@ impl CompiledModel {
                 lean: false,
                 precision: Precision::Float32,
                 depth_first: true,
+                hand_over_ns: PlanOptions::HAND_OVER_NS,
             })
             .collect();
         let name = self.path.file_name().unwrap_or_default();
@@ -143,12 +144,14 @@ fn compiled_error(path: &Path, source: CompiledError) -> Error {
 
 pub(crate) fn options(configuration: &ModelConfiguration) -> PlanOptions {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = configuration.threads.unwrap_or_else(cores);
     PlanOptions {
         isa: configuration.isa.unwrap_or_else(Isa::best),
-        threads: configuration.threads.unwrap_or_else(cores),
+        threads,
         lean: false,
         precision: configuration.precision,
         depth_first: true,
+        hand_over_ns: PlanOptions::hand_over_ns(threads),
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn plan_options() -> PlanOptions {
         lean: false,
         precision: locket_runtime::Precision::Float32,
         depth_first: true,
+        hand_over_ns: PlanOptions::HAND_OVER_NS,
     }
 }
 

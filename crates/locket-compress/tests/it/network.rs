@@ -84,5 +84,6 @@ pub(crate) fn plan_options(threads: usize) -> PlanOptions {
         lean: false,
         precision: locket_runtime::Precision::Float32,
         depth_first: true,
+        hand_over_ns: PlanOptions::HAND_OVER_NS,
     }
 }

@@ -50,6 +50,7 @@ fn leakage_falls_with_depth_and_controls_hold() {
             lean: false,
             precision: Precision::Float32,
             depth_first: true,
+            hand_over_ns: PlanOptions::HAND_OVER_NS,
         },
         recipe: &recipe,
         noise: Some(0.5),

@@ -86,6 +86,7 @@ fn measure(
             lean: false,
             precision: Precision::Float32,
             depth_first: true,
+            hand_over_ns: PlanOptions::HAND_OVER_NS,
         },
         recipe: &Preprocess::default(),
         noise: None,

@@ -19,9 +19,8 @@ use super::{
 
 const ALIGN: usize = 64;
 
-/// Nanoseconds of estimated work that are worth a thread. Handing a part over and back costs two microseconds between neighbouring cores
-/// (Zen 4) and five where lines travel far (Sapphire Rapids), and small layers take a third of the estimate.
-const WORTH_A_THREAD_NS: u64 = 16_000;
+/// Estimated work that is worth a thread, in hand-overs. Small layers take a third of the estimate or less.
+const WORTH_HAND_OVERS: u64 = 3;
 
 pub(super) fn finish(function: &Function, drafts: Drafts, options: PlanOptions) -> Result<Plan, PlanError> {
     let outlines: Vec<Outline> = drafts.steps.iter().map(Outline::of).collect();
@@ -286,11 +285,7 @@ fn planned(draft: Draft, (inputs, output): (Vec<Source>, Range<usize>), options:
         cost,
         ..
     } = draft;
-    let parts = divide(
-        prepared.units,
-        prepared.grain,
-        threads_worth(&cost, options.threads),
-    );
+    let parts = divide(prepared.units, prepared.grain, threads_worth(&cost, options));
     let bytes = output.len();
     let borders = parts
         .iter()
@@ -313,10 +308,11 @@ fn planned(draft: Draft, (inputs, output): (Vec<Source>, Range<usize>), options:
 }
 
 /// How many threads a step is worth, from an estimate of 60 multiply-adds and 10 bytes a nanosecond.
-fn threads_worth(cost: &Cost, threads: usize) -> usize {
+fn threads_worth(cost: &Cost, options: PlanOptions) -> usize {
     let estimate_ns = cost.macs / 60 + cost.bytes / 10;
-    let worth = usize::try_from(estimate_ns / WORTH_A_THREAD_NS).unwrap_or(usize::MAX);
-    worth.clamp(1, threads.max(1))
+    let least_ns = WORTH_HAND_OVERS * options.hand_over_ns.max(1);
+    let worth = usize::try_from(estimate_ns / least_ns).unwrap_or(usize::MAX);
+    worth.clamp(1, options.threads.max(1))
 }
 
 /// Divides units into parts of nearly the same size that start at multiples of `grain`; no part is empty.

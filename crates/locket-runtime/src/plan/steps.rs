@@ -1,10 +1,16 @@
 //! Operations become steps, values become buffers.
 
 use locket_mil::{Function, Operation, Type, ValueId};
-use locket_ops::{Cost, Layout, Node, Packs, Prepare, Prepared, ReferenceStep, registry};
+use locket_ops::{Cost, Layout, Node, Packs, Prepared, ReferenceStep, registry};
 use locket_tensor::{DType, Shape};
 
-use super::{PlanError, PlanOptions, constants::Folded, convert, layouts::Choice};
+use super::{
+    PlanError, PlanOptions,
+    constants::Folded,
+    convert,
+    layouts::Choice,
+    prepared::{OfOperation, prepare_all},
+};
 
 /// Most tensors that a step may read: they are handed over in an array on the stack.
 pub(crate) const MAX_INPUTS: usize = 64;
@@ -41,14 +47,10 @@ pub(super) struct Drafts {
 
 struct Maker<'a> {
     function: &'a Function,
-    options: PlanOptions,
     /// For each value, the buffer that holds it as made, and its buffer in the other layout once converted.
     places: Vec<[Option<usize>; 2]>,
     drafts: Drafts,
-    /// Scratch copy of the layouts, changed to what the operation at hand reads.
-    layouts: Vec<Layout>,
     choice: &'a Choice,
-    packs: &'a Packs,
 }
 
 pub(super) fn prepare(
@@ -58,14 +60,12 @@ pub(super) fn prepare(
     packs: &Packs,
 ) -> Result<Drafts, PlanError> {
     let function = &folded.function;
+    let prepared = prepare_all(folded, choice, options, packs)?;
     let mut maker = Maker {
         function,
-        options,
         places: vec![[None; 2]; function.values().len()],
         drafts: Drafts::default(),
-        layouts: choice.values.clone(),
         choice,
-        packs,
     };
     for &input in &function.inputs {
         interface_type(function, "input", &function.value(input).name, input)?;
@@ -73,8 +73,10 @@ pub(super) fn prepare(
         maker.places[input.index()][0] = Some(buffer);
         maker.drafts.inputs.push((buffer, choice.values[input.index()]));
     }
-    for index in (0..function.operations.len()).filter(|&index| folded.live[index]) {
-        maker.operation(index)?;
+    for (index, prepared) in prepared.into_iter().enumerate() {
+        if folded.live[index] {
+            maker.operation(index, prepared)?;
+        }
     }
     for output in &function.outputs {
         interface_type(function, "output", &output.name, output.value)?;
@@ -115,7 +117,7 @@ impl Maker<'_> {
         self.drafts.buffers.len() - 1
     }
 
-    fn operation(&mut self, index: usize) -> Result<(), PlanError> {
+    fn operation(&mut self, index: usize, prepared: OfOperation) -> Result<(), PlanError> {
         let operation = &self.function.operations[index];
         let node = Node::new(self.function, operation);
         let operator = registry::find(&node)?;
@@ -135,25 +137,9 @@ impl Maker<'_> {
             });
         }
         let cost = operator.cost(&node);
-        for (position, &output) in operation.outputs.iter().enumerate() {
+        for ((position, &output), prepared) in operation.outputs.iter().enumerate().zip(prepared) {
             // An operation with several outputs runs once for each; its cost is told once.
             let cost = if position == 0 { cost } else { Cost::default() };
-            for &(id, layout) in reads {
-                self.layouts[id.index()] = layout;
-            }
-            let prepare = Prepare {
-                lean: self.options.lean,
-                precision: self.options.precision,
-                node,
-                isa: self.options.isa,
-                output: position,
-                layouts: &self.layouts,
-                packs: self.packs,
-            };
-            let prepared = operator.prepare(&prepare)?;
-            for &(id, _) in reads {
-                self.layouts[id.index()] = choice.values[id.index()];
-            }
             match prepared {
                 Some(prepared) => {
                     let inputs = reads

@@ -62,6 +62,7 @@ fn options(isa: Isa) -> PlanOptions {
         lean: false,
         precision: Precision::Float32,
         depth_first: true,
+        hand_over_ns: PlanOptions::HAND_OVER_NS,
     }
 }
 

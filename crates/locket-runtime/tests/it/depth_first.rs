@@ -59,6 +59,7 @@ fn planned(text: &str, isa: Isa, threads: usize, depth_first: bool) -> Plan {
         lean: false,
         precision: locket_runtime::Precision::Float32,
         depth_first,
+        hand_over_ns: PlanOptions::HAND_OVER_NS,
     };
     plan(&function(text), options).unwrap()
 }

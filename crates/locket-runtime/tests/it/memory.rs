@@ -15,6 +15,7 @@ fn memory_over_time_is_exact() {
             lean: false,
             precision: locket_runtime::Precision::Float32,
             depth_first: true,
+            hand_over_ns: PlanOptions::HAND_OVER_NS,
         },
     )
     .unwrap();

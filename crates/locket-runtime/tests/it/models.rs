@@ -42,6 +42,7 @@ pub(crate) fn session(function: &Function, isa: Isa, threads: usize) -> Session 
                 lean: false,
                 precision: locket_runtime::Precision::Float32,
                 depth_first: true,
+                hand_over_ns: PlanOptions::HAND_OVER_NS,
             },
         )
         .unwrap(),

@@ -91,6 +91,7 @@ impl Work {
             lean: false,
             precision: Precision::Float32,
             depth_first: true,
+            hand_over_ns: PlanOptions::HAND_OVER_NS,
         };
         let plan = compile(function, options).map_err(|error| text(&error))?.plan;
         let session = Session::new(plan).map_err(|error| text(&error))?;
