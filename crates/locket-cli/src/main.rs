@@ -15,6 +15,7 @@ mod facts;
 mod files;
 mod findings;
 mod labelled;
+mod log;
 mod model;
 #[cfg_attr(
     not(all(target_os = "linux", target_arch = "x86_64")),
