@@ -68,7 +68,7 @@ fn line(row: &TradeOffRow) -> Markup {
 
 fn leaks(leakage: &TradeOffLeakage) -> String {
     format!(
-        "level {} of leakage at {}: R² {}, identified at most {}, reconstructed at most {}",
+        "level {} of leakage at {}: R²\u{a0}{}, identified at most {}, reconstructed at most {}",
         leakage.level,
         leakage.tap,
         share(leakage.r2),
