@@ -1,10 +1,12 @@
-//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask compression`, `cargo xtask conformance`, `cargo xtask performance`.
+//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask compression`, `cargo xtask conformance`, `cargo xtask performance`,
+//! `cargo xtask release`, `cargo xtask reproducible`.
 #![forbid(unsafe_code)]
 
 mod compression;
 mod conformance;
 mod ground;
 mod performance;
+mod reproducible;
 mod tidy;
 
 use std::{
@@ -15,7 +17,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask tidy | compression | conformance | performance";
+const USAGE: &str =
+    "usage: cargo xtask tidy | compression | conformance | performance | release | reproducible";
 
 fn main() -> ExitCode {
     match run() {
@@ -36,6 +39,8 @@ fn run() -> Result<()> {
         ["tidy"] => tidy::run(root),
         ["compression", ref rest @ ..] => compression::run(root, rest),
         ["conformance", ref rest @ ..] => conformance::run(root, rest),
+        ["release"] => reproducible::release(root),
+        ["reproducible"] => reproducible::run(root),
         ["performance", ref rest @ ..] => performance::run(root, rest),
         _ => bail!("{USAGE}"),
     }

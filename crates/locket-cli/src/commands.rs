@@ -16,6 +16,7 @@ mod eval;
 mod hwbench;
 mod inspect;
 mod leakage;
+mod log;
 mod man;
 mod optimize;
 mod profile;
@@ -67,6 +68,7 @@ commands! {
     Prove: prove,
     Sign: sign,
     Verify: verify,
+    Log: log,
     Demo: demo,
     Devices: devices,
     Completions: completions,

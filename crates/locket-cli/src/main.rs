@@ -15,7 +15,13 @@ mod facts;
 mod files;
 mod findings;
 mod labelled;
+mod log;
 mod model;
+#[cfg_attr(
+    not(all(target_os = "linux", target_arch = "x86_64")),
+    expect(dead_code, reason = "only prove reads manifests")
+)]
+mod privacy_manifest;
 mod signature;
 mod steadiness;
 mod surroundings;

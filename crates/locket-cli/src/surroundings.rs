@@ -17,11 +17,18 @@ use crate::{
 
 /// Today in UTC, as `2026-03-01`.
 pub(crate) fn date() -> String {
+    let time = time();
+    time.split('T').next().unwrap_or(&time).to_owned()
+}
+
+/// Now in UTC, as `2026-03-01T09:30:00Z`.
+pub(crate) fn time() -> String {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_secs());
     let (year, month, day) = civil(i64::try_from(seconds / 86_400).unwrap_or(0));
-    format!("{year:04}-{month:02}-{day:02}")
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// Year, month and day of a day counted from 1970-01-01 in the Gregorian calendar, by counting 400-year cycles of

@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod disturbances;
+mod energy;
 mod latency;
 mod operators;
 mod samples;
@@ -10,6 +11,7 @@ mod size;
 pub use accuracy::{Evaluation, evaluate};
 pub(crate) use accuracy::{predict_all, sessions};
 pub use disturbances::Disturbances;
+pub use energy::energy_uj;
 pub use latency::{Latency, LatencyProtocol, latency};
 pub use operators::{OperatorTime, operator_times};
 pub use samples::{Samples, input_spec};

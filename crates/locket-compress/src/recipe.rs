@@ -15,6 +15,7 @@ mod work;
 
 pub use apply::{apply, apply_mixed};
 pub use form::{LayerChoice, Recipe, UnknownRecipe, WeightForm};
+pub(crate) use layers::stored_bytes;
 pub use layers::{Layer, layers, weight_bytes};
 pub use outcome::{ApplyOptions, Compressed, LayerReport, Progress};
 pub use probe::{Probe, probe};

@@ -12,9 +12,8 @@
 //! | 2 | ≤ 2.5 | ≤ 1.5 | 4 |
 //! | 1 | more | more | 5 |
 //!
-//! The *load* is the larger of latency (99th percentile) and peak memory, each as a multiple of its limit or, where none was
-//! given, of the source's own figure. Energy is left out: without a counter it could only be modelled, from the same
-//! multiply-adds and bytes that latency already shows.
+//! The *load* is the largest of latency (99th percentile), peak memory and energy, each as a multiple of its limit or, where none was
+//! given, of the source's own figure. Energy has no limit and is modelled: multiply-adds and bytes at published prices.
 
 use locket_report::{Figure, RankStability, Rate, TradeOffLeakage, TradeOffMatrix, TradeOffRow};
 
@@ -45,17 +44,21 @@ pub struct Candidate<'a> {
     pub latency_ms: f64,
     /// Peak memory in bytes, from the plan.
     pub peak_bytes: u64,
+    /// Energy of a prediction in microjoules, modelled.
+    pub energy_uj: f64,
     /// The worst of what leaves it; `None` if that was not measured.
     pub leak: Option<&'a Leak>,
 }
 
-/// What latency and memory are compared with.
+/// What latency, memory and energy are compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct References {
     /// The latency budget in milliseconds, or the source's latency.
     pub latency_ms: f64,
     /// The memory budget in bytes, or the source's peak.
     pub peak_bytes: u64,
+    /// The source's energy in microjoules.
+    pub energy_uj: f64,
 }
 
 /// Factors on the cut-points of each axis.
@@ -99,6 +102,7 @@ fn row(candidate: &Candidate<'_>, references: References) -> TradeOffRow {
         accuracy,
         latency_ms: Figure::measured(candidate.latency_ms),
         peak_bytes: Figure::planned(candidate.peak_bytes),
+        energy_uj: Figure::modelled(candidate.energy_uj),
         load,
         bottleneck: bottleneck.to_owned(),
         resources,
@@ -126,15 +130,26 @@ fn leakage(leak: &Leak) -> TradeOffLeakage {
     }
 }
 
-/// The larger multiple of a reference, and which one it is.
+/// The largest multiple of a reference, and which one it is.
 fn load(candidate: &Candidate<'_>, references: References) -> (f64, &'static str) {
-    let latency = candidate.latency_ms / references.latency_ms.max(f64::MIN_POSITIVE);
-    let peak = candidate.peak_bytes as f64 / references.peak_bytes.max(1) as f64;
-    if latency >= peak {
-        (latency, "latency")
-    } else {
-        (peak, "peak memory")
-    }
+    let of = |value: f64, reference: f64| value / reference.max(f64::MIN_POSITIVE);
+    let loads = [
+        (of(candidate.latency_ms, references.latency_ms), "latency"),
+        (
+            of(candidate.peak_bytes as f64, references.peak_bytes as f64),
+            "peak memory",
+        ),
+        (of(candidate.energy_uj, references.energy_uj), "modelled energy"),
+    ];
+    // The first of equals, and not-a-number before any number: a load that is not known is none that was kept.
+    let [first, rest @ ..] = loads;
+    rest.into_iter().fold(first, |worst, next| {
+        if worst.0.is_nan() || next.0 <= worst.0 {
+            worst
+        } else {
+            next
+        }
+    })
 }
 
 /// Scores of accuracy, resources and, where it was measured, privacy.
@@ -163,6 +178,7 @@ fn beats(one: &TradeOffRow, other: &TradeOffRow) -> bool {
             row.drop.value,
             row.latency_ms.value,
             row.peak_bytes.value as f64,
+            row.energy_uj.value,
             level,
         ]
     };
@@ -231,11 +247,11 @@ fn rules() -> Vec<String> {
             list(DROPS, 100.0)
         ),
         format!(
-            "Resources: the larger of latency (p99) and peak memory, each as a multiple of its limit or, without one, of the source's: 5, 4, 3, 2 for at most {}, else 1.",
+            "Resources: the largest of latency (p99), peak memory and modelled energy, each as a multiple of its limit or, without one, of the source's: 5, 4, 3, 2 for at most {}, else 1.",
             list(LOADS, 1.0)
         ),
         "Privacy: 6 less the level of leakage of what leaves the model (docs/privacy.md).".to_owned(),
-        "Energy is left out: without a counter it could only be modelled, from what latency already shows."
+        "Energy is modelled, not measured: multiply-adds and bytes at the prices of Horowitz, ISSCC 2014 (docs/privacy.md); it has no limit."
             .to_owned(),
     ]
 }
@@ -251,6 +267,7 @@ mod tests {
             drop,
             latency_ms,
             peak_bytes,
+            energy_uj: 1.0,
             leak: None,
         }
     }
@@ -258,6 +275,7 @@ mod tests {
     const REFERENCES: References = References {
         latency_ms: 10.0,
         peak_bytes: 1000,
+        energy_uj: 10.0,
     };
 
     #[test]
@@ -268,7 +286,7 @@ mod tests {
             (-0.01, 1.0, 751, (5, 3)),
             (0.02, 10.0, 1001, (2, 2)),
             (0.03, 15.1, 1, (1, 1)),
-            (f64::NAN, f64::NAN, 1, (1, 5)),
+            (f64::NAN, f64::NAN, 1, (1, 1)),
         ];
         for (drop, latency, peak, expected) in cases {
             let found = matrix(&[candidate("x", drop, latency, peak)], REFERENCES, 0);
@@ -276,6 +294,37 @@ mod tests {
             assert_eq!((row.accuracy, row.resources), expected, "{drop} {latency} {peak}");
             assert_eq!((row.privacy, row.product), (None, None));
         }
+    }
+
+    #[test]
+    fn the_worst_of_latency_peak_and_energy_counts() {
+        let cases = [
+            (9.0, 500, 4.0, ("latency", 3)),
+            (4.0, 700, 4.0, ("peak memory", 4)),
+            (4.0, 700, 14.0, ("modelled energy", 2)),
+            (4.0, 700, f64::NAN, ("modelled energy", 1)),
+        ];
+        for (latency, peak, energy_uj, expected) in cases {
+            let candidate = Candidate {
+                energy_uj,
+                ..candidate("x", 0.0, latency, peak)
+            };
+            let found = matrix(&[candidate], REFERENCES, 0);
+            let row = &found.rows[0];
+            assert_eq!(
+                (row.bottleneck.as_str(), row.resources),
+                expected,
+                "{latency} {peak} {energy_uj}"
+            );
+            assert_eq!(row.energy_uj.kind.word(), "modelled");
+        }
+        // Less energy is enough to be on the front.
+        let frugal = Candidate {
+            energy_uj: 0.5,
+            ..candidate("frugal", 0.01, 3.0, 300)
+        };
+        let found = matrix(&[candidate("fast", 0.01, 2.0, 200), frugal], REFERENCES, 0);
+        assert!(found.rows.iter().all(|row| row.on_front));
     }
 
     #[test]

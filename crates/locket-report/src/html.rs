@@ -223,7 +223,9 @@ fn meter(class: &str, fraction: f64, limit: Option<f64>) -> Markup {
 
 /// Running text in which a number and its unit stay on one line.
 pub(crate) fn prose(text: &str) -> Markup {
-    const UNITS: [&str; 10] = ["B", "kB", "MB", "GB", "ns", "µs", "ms", "s", "%", "nats"];
+    const UNITS: [&str; 12] = [
+        "B", "kB", "MB", "GB", "ns", "µs", "ms", "s", "%", "nats", "µJ", "mJ",
+    ];
     let mut joined = String::with_capacity(text.len() + 16);
     for (index, word) in text.split(' ').enumerate() {
         let bare = word.trim_end_matches([',', '.', ';', ':', ')']);

@@ -238,6 +238,7 @@ impl Brief {
                     escape(&row.bottleneck),
                     row.load
                 ),
+                prose::figure(row.energy_uj, units::microjoules),
                 leakage.map_or_else(not_measured, |leakage| {
                     format!("{} (leakage level {})", row.privacy.unwrap_or(0), leakage.level)
                 }),
@@ -250,6 +251,7 @@ impl Brief {
                 "Variant",
                 "accuracy (drop)",
                 "resources (load)",
+                "energy",
                 "privacy",
                 ">product",
             ],

@@ -4,10 +4,12 @@
 //! run is of one user, because root and an ordinary user have different walls to begin with.
 
 mod claims;
+mod manifest;
 
 use serde::{Deserialize, Serialize};
 
 pub use claims::Claim;
+pub use manifest::{CATEGORIES, Category, CategoryImports, Judgement, Manifest, ManifestLine};
 
 use crate::evidence::{Machine, Schema};
 
@@ -38,6 +40,9 @@ pub struct Proof {
     pub policy_hash: String,
     /// What the program imports.
     pub imports: Imports,
+    /// The privacy manifest that is held against the counts, if one was given.
+    #[serde(default)]
+    pub manifest: Option<Manifest>,
     /// One for each user.
     pub runs: Vec<ProofRun>,
     /// What no wall stops, in words, one sentence each.

@@ -55,6 +55,15 @@ pub fn nanoseconds(duration_ns: u64) -> String {
     }
 }
 
+/// An energy in the unit that suits it, with three significant digits: `840 µJ`, `1.24 mJ`.
+pub fn microjoules(value_uj: f64) -> String {
+    if value_uj.abs() < 999.5 {
+        with_unit(value_uj, "µJ")
+    } else {
+        with_unit(value_uj / 1e3, "mJ")
+    }
+}
+
 /// A fraction as a percentage with two decimals: `61.18 %`. Used for accuracies and drops.
 pub fn percent(fraction: f64) -> String {
     percentage(fraction, 2)

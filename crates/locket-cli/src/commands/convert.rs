@@ -12,7 +12,7 @@ use locket_report::{
 };
 use serde::Serialize;
 
-use crate::{context::Context, findings, model};
+use crate::{context::Context, findings, model, privacy_manifest};
 
 /// Writes a model as a Core ML ML Program package; the same model gives the same bytes
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,10 @@ pub(crate) struct Options {
     /// Oldest system that must run it: ios15, ios16, ios17, ios18 or ios26; the oldest possible if not given
     #[arg(long, value_name = "TARGET", value_parser = findings::parse_target)]
     target: Option<locket_mil::Target>,
+    /// Also writes PrivacyInfo.xcprivacy beside the package, for the resources of an app: it says that a package, which holds no code,
+    /// tracks nobody, collects nothing and uses no interface that needs a reason
+    #[arg(long)]
+    privacy_manifest: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,12 +60,18 @@ struct Outcome {
     weight_bytes: u64,
     package_bytes: u64,
     source_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    privacy_manifest: Option<String>,
     renamed: Vec<Renamed>,
     notes: Vec<locket_mil::Diagnostic>,
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     check_output(&options.output)?;
+    let manifest = match options.privacy_manifest {
+        true => Some(privacy_manifest::place(&options.output)?),
+        false => None,
+    };
     let loaded = model::read_runnable(&options.model)?;
     let mut program = loaded.program;
     simplify(&mut program);
@@ -75,6 +85,9 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         ..WriteOptions::default()
     };
     let summary = write(&program, &options.output, &write_options)?;
+    if let Some(path) = &manifest {
+        privacy_manifest::write(path)?;
+    }
     let outcome = Outcome {
         model: options.model.display().to_string(),
         package: options.output.display().to_string(),
@@ -86,6 +99,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         package_bytes: locket_compress::measure::package_bytes(&options.output)
             .with_context(|| options.output.display().to_string())?,
         source_bytes: loaded.file_bytes,
+        privacy_manifest: manifest.map(|path| path.display().to_string()),
         renamed: summary
             .renamed
             .into_iter()
@@ -150,6 +164,9 @@ fn text(outcome: &Outcome, context: &Context) -> String {
             units::bytes(outcome.source_bytes)
         ),
     );
+    if let Some(path) = &outcome.privacy_manifest {
+        row("privacy", format!("{path}; for the resources of the app"));
+    }
     for renamed in &outcome.renamed {
         row(
             "renamed",

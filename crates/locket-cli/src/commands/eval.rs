@@ -11,7 +11,7 @@ use locket_report::{
 };
 use serde::Serialize;
 
-use crate::{arithmetic::ArithmeticOptions, context::Context, labelled, model};
+use crate::{arithmetic::ArithmeticOptions, context::Context, labelled, log::LogOptions, model};
 
 /// Confidence of the intervals, two-sided.
 const CONFIDENCE: f64 = 0.95;
@@ -36,6 +36,8 @@ pub(crate) struct Options {
     limit: Option<usize>,
     #[command(flatten)]
     arithmetic: ArithmeticOptions,
+    #[command(flatten)]
+    log: LogOptions,
 }
 
 #[derive(Serialize)]
@@ -66,6 +68,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     if options.limit == Some(0) {
         bail!("--limit: expected at least 1, found 0");
     }
+    let ran = options.log.begin("eval", &options.model)?;
     let loaded = model::read_runnable(&options.model)?;
     let function = loaded.program.main();
     let dataset = Dataset::open(&options.data)?;
@@ -85,6 +88,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         let shape = [evaluation.samples(), evaluation.classes];
         NpyArray::from_elements(&shape, &evaluation.scores)?.write(path)?;
     }
+    ran.done(evaluation.samples() as u64)?;
     let outcome = outcome(options, context, &evaluation, &samples, seconds);
     if context.json {
         context.print_json(&outcome)?;

@@ -281,6 +281,7 @@ fn trade_off(outcome: &Outcome, job: &Job<'_>, leaks: &[locket_privacy::leakage:
             None => source.latency.percentile_ms(0.99),
         },
         peak_bytes: job.goals.memory_bytes.unwrap_or(source.peak_bytes),
+        energy_uj: source.energy_uj,
     };
     let candidates: Vec<Candidate<'_>> = outcome
         .tried
@@ -295,6 +296,7 @@ fn trade_off(outcome: &Outcome, job: &Job<'_>, leaks: &[locket_privacy::leakage:
             drop: tried.paired.drop(),
             latency_ms: tried.variant.latency.percentile_ms(0.99),
             peak_bytes: tried.variant.peak_bytes,
+            energy_uj: tried.variant.energy_uj,
             leak: leaks
                 .get(index)
                 .and_then(locket_privacy::leakage::Outcome::leaving),

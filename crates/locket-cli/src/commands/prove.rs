@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// Leaves out each layer alone: only all layers together are tried
     #[arg(long)]
     quick: bool,
+    /// An Apple privacy manifest that is held against what is measured: a key that is contradicted fails
+    #[arg(long, value_name = "PrivacyInfo.xcprivacy")]
+    manifest: Option<PathBuf>,
     /// Where the random numbers begin
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,

@@ -15,7 +15,7 @@ use locket_runtime::{OutputBuffers, plan::Port};
 use locket_tensor::{Tensor, TensorRef};
 use serde::Serialize;
 
-use crate::{arithmetic::ArithmeticOptions, context::Context, model, tensors};
+use crate::{arithmetic::ArithmeticOptions, context::Context, log::LogOptions, model, tensors};
 
 /// Runs a model on .npy files and writes one .npy file for each output
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,8 @@ pub(crate) struct Options {
     output_dir: PathBuf,
     #[command(flatten)]
     arithmetic: ArithmeticOptions,
+    #[command(flatten)]
+    log: LogOptions,
 }
 
 #[derive(Serialize)]
@@ -51,6 +53,7 @@ struct Outcome {
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let context = &options.arithmetic.of(context);
+    let ran = options.log.begin("run", &options.model)?;
     let (mut session, _) = model::open(&options.model, context.plan_options())?;
     let inputs = read_inputs(&options.inputs, &session.plan().inputs)?;
     let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
@@ -64,6 +67,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
         peak_bytes: session.plan().peak_bytes(),
         outputs: write_outputs(&options.output_dir, &session.plan().outputs, &buffers.tensors()?)?,
     };
+    ran.done(1)?;
     if context.json {
         context.print_json(&outcome)?;
         return Ok(0);

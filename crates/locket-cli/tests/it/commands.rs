@@ -289,3 +289,20 @@ fn optimize_writes_a_package_with_the_evidence_and_a_report_in_either_form() {
         assert_eq!(again["top1"]["share"], chosen["top1"]["value"]);
     }
 }
+
+#[test]
+fn a_privacy_manifest_is_written_beside_the_package_and_replaces_nothing() {
+    let workplace = Workplace::new();
+    let json = workplace.json("convert model.mlpackage -o one.mlpackage --privacy-manifest");
+    assert_eq!(json["privacy_manifest"], "PrivacyInfo.xcprivacy");
+    let first = workplace.bytes("PrivacyInfo.xcprivacy");
+    assert!(first.starts_with(b"<?xml"));
+    workplace.output("convert model.mlpackage -o two.mlpackage --privacy-manifest");
+    assert_eq!(workplace.bytes("PrivacyInfo.xcprivacy"), first);
+    workplace.text("PrivacyInfo.xcprivacy", "<plist/>");
+    let refused = workplace.run("convert model.mlpackage -o three.mlpackage --privacy-manifest");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("is not replaced"), "{}", refused.stderr);
+    assert!(!workplace.path("three.mlpackage").exists());
+    assert_eq!(workplace.bytes("PrivacyInfo.xcprivacy"), b"<plist/>");
+}

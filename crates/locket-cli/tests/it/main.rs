@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod mistakes;
 #[cfg(test)]
 mod prove;

@@ -8,7 +8,9 @@ use crate::workplace::Workplace;
 #[test]
 fn a_short_proof_holds_and_is_written() {
     let workplace = Workplace::new();
-    let outcome = workplace.run("prove --quick --trials 60 --residue 3 -o evidence --json");
+    workplace.output("convert model.mlpackage -o out.mlpackage --privacy-manifest");
+    let outcome = workplace
+        .run("prove --quick --trials 60 --residue 3 --manifest PrivacyInfo.xcprivacy -o evidence --json");
     assert_eq!(outcome.code, Some(0), "{}{}", outcome.stdout, outcome.stderr);
     let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(printed["holds"], true, "{printed:#}");
@@ -16,6 +18,13 @@ fn a_short_proof_holds_and_is_written() {
     assert_eq!(written, printed["proof"]);
     let page = String::from_utf8(workplace.bytes("evidence/prove.html")).unwrap();
     assert!(page.contains("Every claim holds"));
+    let manifest = printed["manifest"].as_array().unwrap();
+    let judged = |word: &str| manifest.iter().filter(|line| line["judgement"] == word).count();
+    assert_eq!(
+        (judged("agrees"), judged("not_measured")),
+        (5, 3),
+        "{manifest:#?}"
+    );
     // Started as root, everything is tried as an ordinary user too.
     let runs = written["runs"].as_array().unwrap();
     let users: Vec<&str> = runs.iter().filter_map(|run| run["user"].as_str()).collect();
@@ -64,6 +73,11 @@ fn what_cannot_be_proved_on_is_told_in_one_line() {
         ),
         ("prove --model recipe.toml --preprocess recipe.toml", "not ready"),
         ("prove --trials 0", "--trials"),
+        ("prove --manifest missing", "missing: "),
+        (
+            "prove --manifest notes.png",
+            "notes.png: expected a property list in XML",
+        ),
     ] {
         let outcome = workplace.run(arguments);
         assert_eq!(outcome.code, Some(1), "{arguments}: {}", outcome.stdout);

@@ -14,7 +14,8 @@ use super::Request;
 use crate::{
     CompressError,
     measure::{
-        Evaluation, Latency, LatencyProtocol, OperatorTime, evaluate, latency, operator_times, package_bytes,
+        Evaluation, Latency, LatencyProtocol, OperatorTime, energy_uj, evaluate, latency, operator_times,
+        package_bytes,
     },
     recipe::weight_bytes,
 };
@@ -57,6 +58,8 @@ pub struct Variant {
     pub operators: Vec<OperatorTime>,
     /// Multiply-adds of a prediction.
     pub macs: u64,
+    /// Microjoules of a prediction. Modelled.
+    pub energy_uj: f64,
     /// Times of predictions. Measured.
     pub latency: Latency,
     /// Answers to the evaluation samples. Measured.
@@ -91,6 +94,7 @@ pub fn measure(
     let plan = compile(program.main(), request.plan)?.plan;
     let (arena_bytes, peak_bytes) = (plan.arena_bytes + plan.scratch_bytes, plan.peak_bytes());
     let (weights, memory, macs) = (plan.weight_bytes, plan.memory.clone(), plan.cost().macs);
+    let energy_uj = energy_uj(program.main(), &plan);
     let mut session = Session::new(plan).map_err(|source| CompressError::Io {
         what: "starting threads".to_owned(),
         source,
@@ -121,6 +125,7 @@ pub fn measure(
         memory,
         operators,
         macs,
+        energy_uj,
         latency,
         evaluation,
         package,

@@ -7,6 +7,8 @@ use crate::evidence::{TradeOffMatrix, TradeOffRow};
 
 const RADIUS: f64 = 54.0;
 const CELL_HEIGHT: f64 = 168.0;
+/// Half of the space between the two labels below: wide enough to tell them apart, narrow enough to stay clear of the next triangle's.
+const APART: f64 = 7.0;
 /// More triangles than this say less than the table.
 const MOST: usize = 24;
 
@@ -82,8 +84,8 @@ fn triangle(row: &TradeOffRow, x: f64, y: f64, width: f64) -> Markup {
             @for ring in 1..=5 { path.ring-line d=(path(&corners(x, y, [ring; 3]), true)) {} }
             path class=(class) d=(path(&corners(x, y, scores), true)) {}
             text.tick x=(px(x)) y=(px(y - RADIUS - 4.0)) text-anchor="middle" { "accuracy " (scores[0]) }
-            text.tick x=(px(x + RADIUS * 0.5)) y=(px(y + RADIUS * 0.5 + 14.0)) text-anchor="start" { "resources " (scores[1]) }
-            text.tick x=(px(x - RADIUS * 0.5)) y=(px(y + RADIUS * 0.5 + 14.0)) text-anchor="end" { "privacy " (scores[2]) }
+            text.tick x=(px(x + APART)) y=(px(y + RADIUS * 0.5 + 14.0)) text-anchor="start" { "resources " (scores[1]) }
+            text.tick x=(px(x - APART)) y=(px(y + RADIUS * 0.5 + 14.0)) text-anchor="end" { "privacy " (scores[2]) }
             text.label x=(px(x)) y=(px(y - RADIUS - 20.0)) text-anchor="middle" {
                 (crate::table::shorten(&row.name, (width / 8.5) as usize)) " · " (row.product.unwrap_or(0))
             }

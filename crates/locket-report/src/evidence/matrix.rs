@@ -32,10 +32,12 @@ pub struct TradeOffRow {
     pub latency_ms: Figure<f64>,
     /// Peak memory in bytes.
     pub peak_bytes: Figure<u64>,
-    /// The larger of latency and peak, as a multiple of its limit or, without one, of the source's.
+    /// Energy of a prediction in microjoules: modelled, because there is no meter.
+    pub energy_uj: Figure<f64>,
+    /// The largest of latency, peak and energy, as a multiple of its limit or, without one, of the source's.
     #[serde(deserialize_with = "number")]
     pub load: f64,
-    /// Which of the two that is.
+    /// Which of the three that is.
     pub bottleneck: String,
     /// Score of the load.
     pub resources: u8,

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{figure, prose, scrolling};
 use crate::chart;
-use crate::evidence::{Evidence, TradeOffRow};
+use crate::evidence::{Evidence, TradeOffLeakage, TradeOffRow};
 use crate::prose as words;
 use crate::units;
 
@@ -20,9 +20,8 @@ pub(super) fn draw(evidence: &Evidence) -> Option<Markup> {
             thead {
                 tr {
                     th scope="col" { "Variant" }
-                    th.number scope="col" { "drop" } th.number scope="col" { "accuracy" }
-                    th.number scope="col" { "p99" } th.number scope="col" { "peak" } th.number scope="col" { "resources" }
-                    th scope="col" { "leakage" } th.number scope="col" { "privacy" }
+                    @for title in ["accuracy", "p99", "peak", "energy", "resources"] { th.number scope="col" { (title) } }
+                    th scope="col" { "privacy" }
                     th.number scope="col" { "product" }
                 }
             }
@@ -51,27 +50,31 @@ fn line(row: &TradeOffRow) -> Markup {
                 @if row.chosen { " " span.badge.good { "packaged" } }
                 @if row.on_front { " " span.badge.plain { "front" } }
             }
-            td.number { (figure(row.drop, units::percent)) }
-            td.number { b { (row.accuracy) } }
+            td.number { b { (row.accuracy) } span.recipe { "drop " (figure(row.drop, units::percent)) } }
             td.number { (figure(row.latency_ms, units::milliseconds)) }
             td.number { (figure(row.peak_bytes, units::bytes)) }
+            td.number.modelled-cell { (figure(row.energy_uj, units::microjoules)) }
             td.number { b { (row.resources) } span.recipe { (row.bottleneck) ": " (load(row.load)) } }
             td.leaks {
-                @match &row.leakage {
-                    Some(leakage) => {
-                        "level " (leakage.level)
-                        span.recipe {
-                            (leakage.tap) ": R² " (share(leakage.r2)) ", identified at most " (units::percent(leakage.identification.upper))
-                            ", reconstructed at most " (units::percent(leakage.success.upper))
-                        }
-                    }
-                    None => span.none { "not measured" },
+                @match (row.privacy, &row.leakage) {
+                    (Some(score), Some(leakage)) => { b { (score) } span.recipe { (prose(&leaks(leakage))) } },
+                    _ => span.none { "not measured" },
                 }
             }
-            td.number { @match row.privacy { Some(score) => b { (score) }, None => span.none { (units::NONE) } } }
             td.number { @match row.product { Some(product) => b { (product) }, None => span.none { (units::NONE) } } }
         }
     }
+}
+
+fn leaks(leakage: &TradeOffLeakage) -> String {
+    format!(
+        "level {} of leakage at {}: R²\u{a0}{}, identified at most {}, reconstructed at most {}",
+        leakage.level,
+        leakage.tap,
+        share(leakage.r2),
+        units::percent(leakage.identification.upper),
+        units::percent(leakage.success.upper)
+    )
 }
 
 fn load(value: f64) -> String {

@@ -4,7 +4,9 @@ use maud::{Markup, html};
 
 use super::{Section, document, prose, scrolling};
 use crate::{
-    proof::{Accidents, Claim, CovertChannel, Escape, Fate, Hostile, Proof, ProofRun, Residue, Walls},
+    proof::{
+        Accidents, Claim, CovertChannel, Escape, Fate, Hostile, Judgement, Proof, ProofRun, Residue, Walls,
+    },
     units,
 };
 
@@ -118,6 +120,7 @@ fn sections(proof: &Proof) -> Vec<Section> {
         ),
         section("policy", "The policy", Some(policy(proof))),
         section("imports", "What the program imports", Some(imports(proof))),
+        section("manifest", "The privacy manifest", manifest(proof)),
         section(
             "open",
             "What stays open",
@@ -319,6 +322,39 @@ fn imports(proof: &Proof) -> Markup {
         @if imports.found.is_empty() { p { "None of these is among them." } }
         @else { p { "Found: " b { (imports.found.join(", ")) } "." } }
     }
+}
+
+/// The manifest key by key; `None` if none was given.
+fn manifest(proof: &Proof) -> Option<Markup> {
+    let manifest = proof.manifest.as_ref()?;
+    let table = html! {
+        table.data {
+            thead { tr { @for title in ["Key", "says", "measured", ""] { th scope="col" { (title) } } } }
+            tbody {
+                @for line in proof.manifest_lines() {
+                    tr {
+                        th scope="row" { (line.key) }
+                        td { (line.says) }
+                        td { (prose(&line.measured)) }
+                        td {
+                            @match line.judgement {
+                                Judgement::Agrees => span.badge.good { "agrees" },
+                                Judgement::Contradicted => span.badge.bad { "contradicted" },
+                                Judgement::NotMeasured => span.none { "not measured" },
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Some(html! {
+        p {
+            code { (manifest.file) } " against the counts above. They are of the worker after it was locked: what an app around it does \
+            is not seen here. A key that says more than was seen is not contradicted."
+        }
+        (scrolling("Privacy manifest", &table))
+    })
 }
 
 fn open(proof: &Proof, channels: &Markup) -> Markup {

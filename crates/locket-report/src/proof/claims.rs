@@ -37,6 +37,7 @@ impl Proof {
             },
             holds: imports.all > 0 && imports.found.is_empty() && !imports.looked_for.is_empty(),
         });
+        claims.extend(self.manifest_claim());
         claims
     }
 

@@ -2,8 +2,8 @@
 
 use locket_report::{
     proof::{
-        Accidents, Escape, EscapeColumn, EscapeOutcome, EscapeRow, Fate, Hostile, Imports, MistakeRow, Proof,
-        ProofRun, Residue, ResiduePlace, Walls,
+        Accidents, CATEGORIES, CategoryImports, Escape, EscapeColumn, EscapeOutcome, EscapeRow, Fate,
+        Hostile, Imports, Judgement, Manifest, MistakeRow, Proof, ProofRun, Residue, ResiduePlace, Walls,
     },
     proof_html,
 };
@@ -169,4 +169,143 @@ fn the_page_says_what_was_found_and_escapes_what_it_quotes() {
     let run = &sample().runs[0];
     assert_eq!(ProofRun::from_json(&run.to_json()).as_ref(), Some(run));
     assert_eq!(ProofRun::from_json("nothing"), None);
+}
+
+const TIMES: &str = "NSPrivacyAccessedAPICategoryFileTimestamp";
+const SPACE: &str = "NSPrivacyAccessedAPICategoryDiskSpace";
+const START: &str = "NSPrivacyAccessedAPICategorySystemBootTime";
+
+/// The sample with attempts at what needs a reason, and a manifest that says no to everything.
+fn with_manifest() -> Proof {
+    let mut proof = sample();
+    let escape = &mut proof.runs[0].escape;
+    for name in ["size", "statx", "file-system"] {
+        let mut row = escape.rows[0].clone();
+        (row.family, row.name) = ("files".to_owned(), name.to_owned());
+        escape.rows.push(row);
+    }
+    let imports = CATEGORIES.map(|category| CategoryImports {
+        category: category.name.to_owned(),
+        found: Vec::new(),
+    });
+    proof.manifest = Some(Manifest {
+        file: "PrivacyInfo.xcprivacy".to_owned(),
+        imports: imports.to_vec(),
+        ..Manifest::default()
+    });
+    proof
+}
+
+fn judged(proof: &Proof, key: &str) -> Judgement {
+    let lines = proof.manifest_lines();
+    let line = lines.iter().find(|line| line.key == key);
+    line.unwrap_or_else(|| panic!("no line on {key}")).judgement
+}
+
+#[test]
+fn a_manifest_that_says_no_fails_where_something_was_seen() {
+    let proof = with_manifest();
+    assert!(proof.holds(), "{:?}", proof.claims());
+    assert_eq!(proof.manifest_lines().len(), 8);
+    for key in [
+        "NSPrivacyTracking",
+        "NSPrivacyTrackingDomains",
+        "NSPrivacyCollectedDataTypes",
+        TIMES,
+        SPACE,
+    ] {
+        assert_eq!(judged(&proof, key), Judgement::Agrees, "{key}");
+    }
+    assert_eq!(judged(&proof, START), Judgement::NotMeasured);
+    let cases: [(fn(&mut Proof), &[&str]); 8] = [
+        (
+            |proof| proof.runs[0].hostile.hits = 1,
+            &["NSPrivacyTracking", "NSPrivacyCollectedDataTypes"],
+        ),
+        (
+            |proof| proof.runs[0].accidents.hits = 1,
+            &["NSPrivacyTracking", "NSPrivacyCollectedDataTypes"],
+        ),
+        (
+            |proof| proof.runs[0].escape.rows[0].outcomes[2].fate = Fate::Reached,
+            &[
+                "NSPrivacyTracking",
+                "NSPrivacyTrackingDomains",
+                "NSPrivacyCollectedDataTypes",
+            ],
+        ),
+        (
+            |proof| proof.imports.found = vec!["connect".to_owned()],
+            &["NSPrivacyTracking", "NSPrivacyTrackingDomains"],
+        ),
+        (
+            |proof| proof.runs[0].escape.rows[4].outcomes[2].fate = Fate::Reached,
+            &["NSPrivacyTracking", "NSPrivacyCollectedDataTypes", TIMES],
+        ),
+        (
+            |proof| proof.runs[0].escape.rows[5].outcomes[2].fate = Fate::Reached,
+            &["NSPrivacyTracking", "NSPrivacyCollectedDataTypes", SPACE],
+        ),
+        // An import is no use, as long as the worker was seen to be refused it.
+        (|proof| imported(proof, 0), &[]),
+        (|proof| imported(proof, 1), &[START]),
+    ];
+    for (index, (change, expected)) in cases.into_iter().enumerate() {
+        let mut proof = with_manifest();
+        change(&mut proof);
+        let lines = proof.manifest_lines();
+        let against = lines
+            .iter()
+            .filter(|line| line.judgement == Judgement::Contradicted);
+        assert_eq!(
+            against.map(|line| line.key).collect::<Vec<_>>(),
+            expected,
+            "{index}"
+        );
+        let claim = proof.claims().pop().expect("the last claim is the manifest's");
+        assert_eq!(claim.holds, expected.is_empty(), "{index}");
+        assert!(
+            expected.iter().all(|key| claim.found.contains(key)),
+            "{}",
+            claim.found
+        );
+        assert!(!claim.holds <= !proof.holds(), "{index}");
+        assert_eq!(
+            proof_html(&proof).contains(">contradicted<"),
+            !expected.is_empty(),
+            "{index}"
+        );
+    }
+}
+
+fn imported(proof: &mut Proof, category: usize) {
+    if let Some(manifest) = &mut proof.manifest {
+        manifest.imports[category].found = vec!["some_function".to_owned()];
+    }
+}
+
+#[test]
+fn a_manifest_that_declares_it_is_not_contradicted() {
+    let mut proof = with_manifest();
+    proof.runs[0].escape.rows[5].outcomes[2].fate = Fate::Reached;
+    proof.imports.found = vec!["connect".to_owned()];
+    let manifest = proof.manifest.as_mut().expect("set above");
+    manifest.tracking = true;
+    manifest.tracking_domains = vec!["a.example".to_owned()];
+    manifest.collected = vec!["NSPrivacyCollectedDataTypePhotosorVideos".to_owned()];
+    manifest.accessed = vec![SPACE.to_owned()];
+    let lines = proof.manifest_lines();
+    assert!(
+        lines.iter().all(|line| line.judgement != Judgement::Contradicted),
+        "{lines:?}"
+    );
+    // What was not run shows nothing.
+    proof.runs.clear();
+    proof.imports.found.clear();
+    let lines = proof.manifest_lines();
+    assert!(
+        lines.iter().all(|line| line.judgement == Judgement::NotMeasured),
+        "{lines:?}"
+    );
+    assert!(!proof.claims().last().expect("the manifest's").holds);
 }

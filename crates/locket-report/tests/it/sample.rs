@@ -154,6 +154,7 @@ fn matrix() -> TradeOffMatrix {
         accuracy: scores[0],
         latency_ms: Figure::measured(latency_ms),
         peak_bytes: Figure::planned(peak_bytes),
+        energy_uj: Figure::modelled(peak_bytes as f64 / 4000.0),
         load: latency_ms / 25.0,
         bottleneck: "latency".to_owned(),
         resources: scores[1],

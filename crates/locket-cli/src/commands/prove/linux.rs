@@ -12,14 +12,14 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context as _, Result};
 use locket_report::{
-    proof::{Imports, Proof, ProofRun},
+    proof::{CATEGORIES, CategoryImports, Imports, Manifest, Proof, ProofRun},
     proof_html,
 };
 use locket_sandbox::{Policy, STRICT_HASH, Wipe, attempts, covert, imports, trials, worker};
 
 use self::subject::{Named, Subject};
 use super::{Options, Part};
-use crate::{context::Context, surroundings};
+use crate::{context::Context, privacy_manifest, surroundings};
 
 /// Confidence of every bound.
 const CONFIDENCE: f64 = 0.99;
@@ -81,6 +81,11 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
 
 fn prove(options: &Options, context: &Context) -> Result<u8> {
     let started = Instant::now();
+    let manifest = options
+        .manifest
+        .as_deref()
+        .map(privacy_manifest::read)
+        .transpose()?;
     fs::create_dir_all(&options.output).with_context(|| format!("creating {}", options.output.display()))?;
     let Named {
         subject,
@@ -102,6 +107,7 @@ fn prove(options: &Options, context: &Context) -> Result<u8> {
         "Attackers who choose what they do next by what they see; other kernels and machines than this one."
             .to_owned(),
     );
+    let imported = own_imports()?;
     let proof = Proof {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         date: surroundings::date(),
@@ -113,7 +119,11 @@ fn prove(options: &Options, context: &Context) -> Result<u8> {
         seed: options.seed,
         policy_text: Policy::strict().text(),
         policy_hash: STRICT_HASH.to_owned(),
-        imports: own_imports()?,
+        imports: network_imports(&imported),
+        manifest: manifest.map(|manifest| Manifest {
+            imports: category_imports(&imported),
+            ..manifest
+        }),
         runs,
         open: OPEN.map(str::to_owned).to_vec(),
         not_measured,
@@ -134,19 +144,35 @@ fn prove(options: &Options, context: &Context) -> Result<u8> {
     Ok(u8::from(!proof.holds()))
 }
 
-fn own_imports() -> Result<Imports> {
+fn own_imports() -> Result<Vec<String>> {
     let program = fs::read("/proc/self/exe").context("reading the running program")?;
-    let names = imports(&program).unwrap_or_default();
-    let is_one = |name: &&str| names.iter().any(|found| found == name);
-    Ok(Imports {
-        all: names.len() as u64,
+    Ok(imports(&program).unwrap_or_default())
+}
+
+/// Those of some names that are imported.
+fn found(names: &[&str], imported: &[String]) -> Vec<String> {
+    let is_one = |name: &&&str| imported.iter().any(|found| found == *name);
+    names
+        .iter()
+        .filter(is_one)
+        .map(|name| (*name).to_owned())
+        .collect()
+}
+
+fn network_imports(imported: &[String]) -> Imports {
+    Imports {
+        all: imported.len() as u64,
         looked_for: NETWORK_FUNCTIONS.map(str::to_owned).to_vec(),
-        found: NETWORK_FUNCTIONS
-            .iter()
-            .filter(|name| is_one(name))
-            .map(|name| (*name).to_owned())
-            .collect(),
-    })
+        found: found(&NETWORK_FUNCTIONS, imported),
+    }
+}
+
+fn category_imports(imported: &[String]) -> Vec<CategoryImports> {
+    let of = |category: &locket_report::proof::Category| CategoryImports {
+        category: category.name.to_owned(),
+        found: found(category.functions, imported),
+    };
+    CATEGORIES.iter().map(of).collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

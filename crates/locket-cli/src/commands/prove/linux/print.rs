@@ -1,7 +1,7 @@
 //! The claims as a table and as JSON.
 
 use locket_report::{
-    proof::{Claim, Proof},
+    proof::{Claim, Judgement, ManifestLine, Proof},
     table::{Cell, Column, Table, Tone},
     units,
 };
@@ -14,6 +14,8 @@ use crate::context::Context;
 pub(super) struct Outcome<'a> {
     holds: bool,
     claims: Vec<Judged>,
+    /// The privacy manifest key by key; empty if none was given.
+    manifest: Vec<ManifestLine>,
     proof: &'a Proof,
 }
 
@@ -38,6 +40,7 @@ impl<'a> Outcome<'a> {
         Self {
             holds: proof.holds(),
             claims: proof.claims().into_iter().map(judged).collect(),
+            manifest: proof.manifest_lines(),
             proof,
         }
     }
@@ -82,14 +85,41 @@ pub(super) fn text(proof: &Proof, context: &Context) -> String {
             ]);
         }
     }
+    let manifest = match proof.manifest {
+        Some(_) => format!("\n{}", context.table(&manifest(proof))),
+        None => String::new(),
+    };
     let verdict = if proof.holds() {
         "every claim holds, for what was tried here: a bound is one for trials like those that were drawn"
     } else {
         "not every claim holds"
     };
     format!(
-        "{}\n{}\n{verdict}\n",
+        "{}\n{}{manifest}\n{verdict}\n",
         context.table(&claims),
         context.table(&channels)
     )
+}
+
+fn manifest(proof: &Proof) -> Table {
+    let mut table = Table::new([
+        Column::left("privacy manifest"),
+        Column::left("says"),
+        Column::left("measured"),
+        Column::left(""),
+    ]);
+    for line in proof.manifest_lines() {
+        let (word, tone) = match line.judgement {
+            Judgement::Agrees => ("agrees", Tone::Good),
+            Judgement::Contradicted => ("contradicted", Tone::Bad),
+            Judgement::NotMeasured => ("not measured", Tone::Faint),
+        };
+        table.row([
+            Cell::from(line.key),
+            Cell::from(line.says),
+            Cell::from(line.measured),
+            Cell::new(word, tone),
+        ]);
+    }
+    table
 }
