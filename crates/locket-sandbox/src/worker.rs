@@ -215,17 +215,27 @@ impl Worker {
         }
     }
 
-    /// Answers each request with whatever envelopes and rings the handler returns, in order, given the right sequence: for a
-    /// worker of tests that breaks the rules.
+    /// Answers each request with whatever envelopes and rings the handler returns, in order, given the right sequence and room to write:
+    /// for a worker of tests that breaks the rules.
     #[doc(hidden)]
-    pub fn serve_outlaw(self, mut handle: impl FnMut(Request<'_>, u32) -> (u32, u32, u32, usize)) -> ! {
+    pub fn serve_outlaw(
+        self,
+        mut handle: impl FnMut(Request<'_>, u32, &mut ReplyArea<'_>) -> (u32, u32, u32, usize),
+    ) -> ! {
         while wait_for_bell() {
             let envelope = self.ring.request();
             let length = (envelope.length as usize).min(self.ring.request_bytes());
             // SAFETY: as in serve.
-            let bytes = unsafe { std::slice::from_raw_parts(self.ring.request_area().as_ptr(), length) };
+            let (bytes, area) = unsafe {
+                (
+                    std::slice::from_raw_parts(self.ring.request_area().as_ptr(), length),
+                    std::slice::from_raw_parts_mut(self.ring.reply_area().as_ptr(), self.ring.reply_bytes()),
+                )
+            };
             let kind = envelope.kind;
-            let (sequence, kind, length, rings) = handle(Request { kind, bytes }, envelope.sequence);
+            let mut reply = ReplyArea { area, length: 0 };
+            let (sequence, kind, length, rings) =
+                handle(Request { kind, bytes }, envelope.sequence, &mut reply);
             self.ring.put_reply(sequence, kind, length as usize);
             for _ in 0..rings {
                 ring_bell();
