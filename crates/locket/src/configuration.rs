@@ -8,7 +8,7 @@ use locket_runtime::Precision;
 
 use crate::Isolation;
 
-/// A new worker costs tens of milliseconds with a small model: shared among this many predictions, microseconds.
+/// A new worker costs ten milliseconds and the load of the model: shared among this many predictions, microseconds.
 const RECYCLE_AFTER: u32 = 10_000;
 
 /// Which processors a model may use. Locket runs on the CPU: every choice includes it, and none adds another here. The

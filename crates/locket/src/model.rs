@@ -76,8 +76,8 @@ impl CompiledModel {
     /// If it cannot be run, or is over a budget.
     pub fn load(&self, configuration: &ModelConfiguration) -> Result<Model, Error> {
         let engine = match configuration.isolation {
-            Isolation::InProcess => Engine::InProcess(self.load_here(configuration)?),
-            Isolation::Worker => Engine::Worker(Isolated::load(&self.path, configuration)?),
+            Isolation::InProcess => Engine::InProcess(Box::new(self.load_here(configuration)?)),
+            Isolation::Worker => Engine::Worker(Box::new(Isolated::load(&self.path, configuration)?)),
         };
         Model::admitted(engine, configuration)
     }
@@ -259,8 +259,8 @@ pub(crate) fn no_recipe() -> Error {
 /// Where a model computes.
 #[derive(Debug)]
 enum Engine {
-    InProcess(InProcess),
-    Worker(Isolated),
+    InProcess(Box<InProcess>),
+    Worker(Box<Isolated>),
 }
 
 /// A model that is ready to predict. One prediction at a time.
@@ -292,14 +292,14 @@ impl Model {
     pub fn load(path: impl AsRef<Path>, configuration: &ModelConfiguration) -> Result<Self, Error> {
         let path = path.as_ref();
         if configuration.isolation == Isolation::Worker {
-            let engine = Engine::Worker(Isolated::load(path, configuration)?);
+            let engine = Engine::Worker(Box::new(Isolated::load(path, configuration)?));
             return Self::admitted(engine, configuration);
         }
         if !is_compiled(path) {
             return Self::compile(path)?.load(configuration);
         }
         let file = CompiledFile::open(path).map_err(|source| compiled_error(path, source))?;
-        let engine = Engine::InProcess(InProcess::of_compiled(&file, configuration)?);
+        let engine = Engine::InProcess(Box::new(InProcess::of_compiled(&file, configuration)?));
         Self::admitted(engine, configuration)
     }
 

@@ -73,12 +73,13 @@ fn with_external_data(location: &str) -> Vec<u8> {
 }
 
 fn sum(path: &Path) -> Result<Vec<f32>, String> {
-    let x = Tensor::from_slice(&[4], &[1f32, 2.0, 3.0, 4.0]).unwrap();
+    let x = Tensor::from_slice(&[4], &[1f32, 2.0, 3.0, 4.0]).expect("four values");
     let mut model = Model::load(path, &worker()).map_err(|error| error.to_string())?;
     let outputs = model
         .predict(&DictionaryFeatureProvider::from([("x", x)]))
-        .unwrap();
-    Ok(outputs.multi_array("y").unwrap().to_f32().unwrap())
+        .map_err(|error| error.to_string())?;
+    let y = outputs.multi_array("y").expect("the output");
+    Ok(y.to_f32().expect("floats"))
 }
 
 #[test]

@@ -75,10 +75,10 @@ fn interfaces_that_are_none_are_refused() {
 
 /// Lets the worker answer with a kind and bytes that it draws.
 fn forged_answers_do_no_harm(count: u32) {
-    let mut model = probe(None, None).unwrap();
+    let mut model = probe(None, None).expect("it starts");
     let (mut answered, mut refused) = (0, 0);
     for seed in 0..count {
-        let x = Tensor::from_slice(&[4], &[10.0, seed as f32, 3.0, 4.0]).unwrap();
+        let x = Tensor::from_slice(&[4], &[10.0, seed as f32, 3.0, 4.0]).expect("four values");
         match model.predict(&DictionaryFeatureProvider::from([("x", x)])) {
             Ok(_) => answered += 1,
             Err(error) => {
@@ -92,7 +92,10 @@ fn forged_answers_do_no_harm(count: u32) {
         answered > 0 && refused > 0,
         "{answered} answered, {refused} refused"
     );
-    assert_eq!(ask(&mut model, 0.0).unwrap(), [0.0, 2.0, 3.0, 4.0]);
+    assert_eq!(
+        ask(&mut model, 0.0).expect("the next is served"),
+        [0.0, 2.0, 3.0, 4.0]
+    );
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn damaged(picture: &[u8], numbers: &mut Numbers) -> Vec<u8> {
 
 /// Hands over damaged pictures: each costs at most an error, and the worker that follows answers as the first.
 fn damaged_pictures_do_no_harm(count: usize) {
-    let mut model = Model::load(scenes(), &configuration(Isolation::Worker)).unwrap();
+    let mut model = Model::load(scenes(), &configuration(Isolation::Worker)).expect("it starts");
     let names = [
         "jpeg_420.jpg",
         "jpeg_progressive.jpg",
@@ -122,7 +122,7 @@ fn damaged_pictures_do_no_harm(count: usize) {
         "webp_lossless.webp",
     ];
     let pictures = names.map(file);
-    let expected = model.predict_image(&pictures[0]).unwrap();
+    let expected = model.predict_image(&pictures[0]).expect("it is whole");
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let (mut answered, mut refused, mut lost) = (0, 0, 0);
     for n in 0..count {
@@ -134,7 +134,7 @@ fn damaged_pictures_do_no_harm(count: usize) {
             Err(error) => panic!("picture {n}: {error}"),
         }
     }
-    assert_eq!(model.predict_image(&pictures[0]).unwrap(), expected);
+    assert_eq!(model.predict_image(&pictures[0]).expect("it is whole"), expected);
     assert_eq!(answered + refused + lost, count);
     assert!(
         answered > 0 && refused > count / 10,
