@@ -182,6 +182,17 @@ impl Worker {
     /// Answers one request after another, until the broker is gone. `handle` writes into the reply area and returns the kind of
     /// the reply. A panic ends the process: what it was doing is then in no known state.
     pub fn serve(self, mut handle: impl FnMut(Request<'_>, &mut ReplyArea<'_>) -> u32) -> ! {
+        self.serve_and_discard(&mut handle, |handle, request, reply| handle(request, reply), |_| {})
+    }
+
+    /// As [`Worker::serve`], with a state; `discard` overwrites what a request has left in it, once the reply is told and before the
+    /// next request is heard: the broker does not wait for it.
+    pub fn serve_and_discard<S>(
+        self,
+        mut state: S,
+        mut handle: impl FnMut(&mut S, Request<'_>, &mut ReplyArea<'_>) -> u32,
+        mut discard: impl FnMut(&mut S),
+    ) -> ! {
         let mut seen = 1;
         loop {
             if !wait_for_bell() {
@@ -206,12 +217,15 @@ impl Worker {
                 kind: envelope.kind,
                 bytes,
             };
-            let Ok(kind) = catch_unwind(AssertUnwindSafe(|| handle(request, &mut reply))) else {
+            let Ok(kind) = catch_unwind(AssertUnwindSafe(|| handle(&mut state, request, &mut reply))) else {
                 end(EXIT_PANIC);
             };
             let length = reply.length;
             self.ring.put_reply(seen, kind, length);
             ring_bell();
+            if catch_unwind(AssertUnwindSafe(|| discard(&mut state))).is_err() {
+                end(EXIT_PANIC);
+            }
         }
     }
 

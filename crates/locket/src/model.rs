@@ -240,9 +240,9 @@ impl InProcess {
         outputs: &mut [TensorMut<'_>],
         budget: Option<Duration>,
     ) -> Result<(), Error> {
-        let pictures = self.pictures.as_ref().ok_or_else(no_recipe)?;
-        let wipe = locket_sandbox::wipe_slice;
-        let outcome = pictures.predict(given, &mut self.session, outputs, budget, wipe);
+        let pictures = self.pictures.as_mut().ok_or_else(no_recipe)?;
+        let outcome = pictures.predict(given, &mut self.session, outputs, budget);
+        pictures.wipe(locket_sandbox::wipe_slice);
         outcome.map_err(|error| match error {
             PictureError::Unreadable(why) => Error::Picture { why },
             PictureError::Run(error) => Error::Run(error),

@@ -1,4 +1,4 @@
-//! From the bytes of a picture to a prediction, in whichever process computes. Nothing that is made on the way outlives it.
+//! From the bytes of a picture to a prediction, in whichever process computes.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,13 @@ use locket_mil::Function;
 use locket_runtime::{Plan, RunError, Session};
 use locket_tensor::{TensorMut, TensorRef};
 
-/// How pictures become the input of a model.
-#[derive(Clone, Debug)]
+/// How pictures become the input of a model, with memory for what is made on the way.
+#[derive(Debug)]
 pub(crate) struct Pictures {
     recipe: Preprocess,
     input: InputSpec,
+    picture: RgbImage,
+    buffer: SampleBuffer,
 }
 
 /// What a prediction is made from.
@@ -46,8 +48,7 @@ impl Pictures {
     ///
     /// If the function has not exactly one input, or one that pictures cannot be made into.
     pub(crate) fn of(recipe: Preprocess, function: &Function) -> Result<Self, CompressError> {
-        let input = input_spec(function)?;
-        Ok(Self { recipe, input })
+        Ok(Self::new(recipe, input_spec(function)?))
     }
 
     /// For a plan of which nothing else is left.
@@ -56,64 +57,67 @@ impl Pictures {
     ///
     /// As [`Pictures::of`].
     pub(crate) fn of_plan(recipe: Preprocess, plan: &Plan) -> Result<Self, CompressError> {
-        let input = input_spec_of_plan(plan)?;
-        Ok(Self { recipe, input })
+        Ok(Self::new(recipe, input_spec_of_plan(plan)?))
     }
 
-    /// Decodes, preprocesses, predicts, discards: `wipe` is called for everything that was made of the picture but the outputs. The
-    /// budget is one for all of it.
+    fn new(recipe: Preprocess, input: InputSpec) -> Self {
+        Self {
+            recipe,
+            input,
+            picture: RgbImage::default(),
+            buffer: SampleBuffer::new(),
+        }
+    }
+
+    /// Decodes, preprocesses, predicts; the budget is one for all of it. What was made of the picture stays until [`Pictures::wipe`].
     pub(crate) fn predict(
-        &self,
+        &mut self,
         given: Given<'_>,
         session: &mut Session,
         outputs: &mut [TensorMut<'_>],
         budget: Option<Duration>,
-        wipe: fn(&mut [u8]),
     ) -> Result<(), PictureError> {
         let started = Instant::now();
-        let mut picture = RgbImage::default();
-        let mut buffer = SampleBuffer::new();
-        let outcome = self.prepare(given, &mut picture, &mut buffer).and_then(|()| {
-            let left = left(budget, started)?;
-            let port = session.plan().inputs.first();
-            let (dtype, shape) = port.map(|port| (port.dtype, port.shape.to_vec())).unzip();
-            let (Some(dtype), Some(shape)) = (dtype, shape) else {
-                return Err(PictureError::Unreadable("the model has no input".to_owned()));
-            };
-            let input = TensorRef {
-                dtype,
-                shape: &shape,
-                bytes: buffer.bytes(),
-            };
-            session
-                .predict(&[input], outputs, left)
-                .map_err(|error| PictureError::Run(of_the_whole(error, budget, started)))
-        });
-        wipe(&mut picture.pixels);
-        buffer.wipe(wipe);
-        outcome
+        self.prepare(given)?;
+        let left = left(budget, started)?;
+        let port = session.plan().inputs.first();
+        let (dtype, shape) = port.map(|port| (port.dtype, port.shape.to_vec())).unzip();
+        let (Some(dtype), Some(shape)) = (dtype, shape) else {
+            return Err(PictureError::Unreadable("the model has no input".to_owned()));
+        };
+        let input = TensorRef {
+            dtype,
+            shape: &shape,
+            bytes: self.buffer.bytes(),
+        };
+        session
+            .predict(&[input], outputs, left)
+            .map_err(|error| PictureError::Run(of_the_whole(error, budget, started)))
     }
 
-    fn prepare(
-        &self,
-        given: Given<'_>,
-        picture: &mut RgbImage,
-        buffer: &mut SampleBuffer,
-    ) -> Result<(), PictureError> {
+    /// Calls `wipe` for everything that was made of a picture but the outputs.
+    pub(crate) fn wipe(&mut self, wipe: fn(&mut [u8])) {
+        wipe(&mut self.picture.pixels);
+        self.buffer.wipe(wipe);
+    }
+
+    fn prepare(&mut self, given: Given<'_>) -> Result<(), PictureError> {
         let unreadable = |problem: Problem| PictureError::Unreadable(problem.to_string());
         let file = match given {
             Given::Sample(sample) => {
-                return self.recipe.apply(sample, &self.input, buffer).map_err(unreadable);
+                let applied = self.recipe.apply(sample, &self.input, &mut self.buffer);
+                return applied.map_err(unreadable);
             }
             Given::File(file) => file,
         };
-        decode(file, picture).map_err(unreadable)?;
+        decode(file, &mut self.picture).map_err(unreadable)?;
         let sample = RawSample {
             dtype: NpyType::U8,
-            shape: &[picture.height, picture.width, 3],
-            bytes: &picture.pixels,
+            shape: &[self.picture.height, self.picture.width, 3],
+            bytes: &self.picture.pixels,
         };
-        self.recipe.apply(sample, &self.input, buffer).map_err(unreadable)
+        let applied = self.recipe.apply(sample, &self.input, &mut self.buffer);
+        applied.map_err(unreadable)
     }
 }
 

@@ -22,9 +22,8 @@ use crate::{
     pictures::{Given, PictureError},
 };
 
-/// Stack below the loop of requests that a prediction may have left data in, and a picture's decoder.
-const STACK_OF_A_PREDICTION: usize = 64 << 10;
-const STACK_OF_A_PICTURE: usize = 1 << 20;
+/// Stack below the loop of requests that a prediction or a picture's decoder may have left data in; a test has them run with no more.
+const STACK_BYTES: usize = 128 << 10;
 
 /// A model with room for what comes out.
 struct Served {
@@ -37,20 +36,21 @@ struct Served {
 pub(super) fn serve(settings: &Settings) -> ! {
     // A program whose allocator overwrites only when asked is asked here.
     Wipe::ask();
-    let (worker, mut served) = worker::enter(|inherited| Served::new(inherited.files(), settings));
-    worker.serve(move |request, reply| {
-        let (outcome, stack) = match request.kind {
-            DESCRIBE => return served.describe(reply),
-            PREDICT => (served.predict(request.bytes), STACK_OF_A_PREDICTION),
-            PICTURE => (served.predict_picture(request.bytes), STACK_OF_A_PICTURE),
-            SAMPLE => (served.predict_sample(request.bytes), STACK_OF_A_PICTURE),
-            _ => return FAILED,
-        };
-        let kind = served.tell(outcome, reply);
-        served.wipe();
-        scrub_stack(stack);
-        kind
-    })
+    let (worker, served) = worker::enter(|inherited| Served::new(inherited.files(), settings));
+    worker.serve_and_discard(
+        served,
+        |served, request, reply| {
+            let outcome = match request.kind {
+                DESCRIBE => return served.describe(reply),
+                PREDICT => served.predict(request.bytes),
+                PICTURE => served.predict_picture(request.bytes),
+                SAMPLE => served.predict_sample(request.bytes),
+                _ => return FAILED,
+            };
+            served.tell(outcome, reply)
+        },
+        Served::discard,
+    )
 }
 
 /// The model in the files, which the settings name.
@@ -179,12 +179,11 @@ impl Served {
     }
 
     fn predict_given(&mut self, given: Given<'_>, budget: Option<Duration>) -> Result<(), PictureError> {
-        let Some(pictures) = &self.model.pictures else {
+        let Some(pictures) = &mut self.model.pictures else {
             return Err(PictureError::Unreadable("no recipe was given".to_owned()));
         };
         let outputs = &mut self.outputs.views();
-        let wipe = locket_sandbox::wipe_slice;
-        pictures.predict(given, &mut self.model.session, outputs, budget, wipe)
+        pictures.predict(given, &mut self.model.session, outputs, budget)
     }
 
     /// Writes the answer and says what it is.
@@ -214,11 +213,15 @@ impl Served {
     }
 
     /// Overwrites everything that a prediction has left.
-    fn wipe(&mut self) {
+    fn discard(&mut self) {
         for output in self.outputs.views() {
             locket_sandbox::wipe_slice(output.bytes);
         }
         self.model.session.wipe(locket_sandbox::wipe_slice);
+        if let Some(pictures) = &mut self.model.pictures {
+            pictures.wipe(locket_sandbox::wipe_slice);
+        }
+        scrub_stack(STACK_BYTES);
     }
 }
 

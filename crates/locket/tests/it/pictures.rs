@@ -6,6 +6,17 @@ use locket::{Error, Isolation, Model, ModelConfiguration, Preprocess};
 
 use crate::isolation::{scenes, worker};
 
+/// One of each kind.
+const PICTURES: [&str; 7] = [
+    "jpeg_420.jpg",
+    "jpeg_progressive.jpg",
+    "jpeg_cmyk.jpg",
+    "png_rgba.png",
+    "png_palette.png",
+    "webp_lossy.webp",
+    "webp_lossless.webp",
+];
+
 fn file(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../locket-data/tests/data");
     std::fs::read(PathBuf::from(folder).join(name)).expect("a picture of the tests")
@@ -78,6 +89,18 @@ fn pictures_need_a_recipe_and_an_input_that_they_fit() {
     }
 }
 
+#[test]
+fn pictures_and_predictions_need_no_more_stack_than_a_worker_scrubs() {
+    let small = std::thread::Builder::new().stack_size(128 << 10);
+    let mut model = Model::load(scenes(), &configuration(Isolation::InProcess)).unwrap();
+    let work = move || {
+        for name in PICTURES {
+            model.predict_image(&file(name)).unwrap();
+        }
+    };
+    small.spawn(work).unwrap().join().unwrap();
+}
+
 /// Numbers that look random, the same on every run.
 struct Numbers(u64);
 
@@ -112,16 +135,7 @@ fn damaged(picture: &[u8], numbers: &mut Numbers) -> Vec<u8> {
 /// Hands over damaged pictures: each costs at most an error, and the worker that follows answers as the first.
 fn damaged_pictures_do_no_harm(count: usize) {
     let mut model = Model::load(scenes(), &configuration(Isolation::Worker)).expect("it starts");
-    let names = [
-        "jpeg_420.jpg",
-        "jpeg_progressive.jpg",
-        "jpeg_cmyk.jpg",
-        "png_rgba.png",
-        "png_palette.png",
-        "webp_lossy.webp",
-        "webp_lossless.webp",
-    ];
-    let pictures = names.map(file);
+    let pictures = PICTURES.map(file);
     let expected = model.predict_image(&pictures[0]).expect("it is whole");
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let (mut answered, mut refused, mut lost) = (0, 0, 0);
