@@ -1,9 +1,11 @@
-//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask compression`, `cargo xtask conformance`, `cargo xtask performance`.
+//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask compression`, `cargo xtask conformance`, `cargo xtask
+//! isolation`, `cargo xtask performance`.
 #![forbid(unsafe_code)]
 
 mod compression;
 mod conformance;
 mod ground;
+mod isolation;
 mod performance;
 mod tidy;
 
@@ -15,7 +17,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask tidy | compression | conformance | performance";
+const USAGE: &str = "usage: cargo xtask tidy | compression | conformance | isolation | performance";
 
 fn main() -> ExitCode {
     match run() {
@@ -36,6 +38,7 @@ fn run() -> Result<()> {
         ["tidy"] => tidy::run(root),
         ["compression", ref rest @ ..] => compression::run(root, rest),
         ["conformance", ref rest @ ..] => conformance::run(root, rest),
+        ["isolation", ref rest @ ..] => isolation::run(root, rest),
         ["performance", ref rest @ ..] => performance::run(root, rest),
         _ => bail!("{USAGE}"),
     }
