@@ -1,10 +1,11 @@
-//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask compression`, `cargo xtask conformance`, `cargo xtask performance`,
-//! `cargo xtask release`, `cargo xtask reproducible`.
+//! Checks and chores of this repository: `cargo xtask tidy`, `cargo xtask compression`, `cargo xtask conformance`, `cargo xtask
+//! isolation`, `cargo xtask performance`, `cargo xtask release`, `cargo xtask reproducible`.
 #![forbid(unsafe_code)]
 
 mod compression;
 mod conformance;
 mod ground;
+mod isolation;
 mod performance;
 mod reproducible;
 mod tidy;
@@ -18,7 +19,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str =
-    "usage: cargo xtask tidy | compression | conformance | performance | release | reproducible";
+    "usage: cargo xtask tidy | compression | conformance | isolation | performance | release | reproducible";
 
 fn main() -> ExitCode {
     match run() {
@@ -39,6 +40,7 @@ fn run() -> Result<()> {
         ["tidy"] => tidy::run(root),
         ["compression", ref rest @ ..] => compression::run(root, rest),
         ["conformance", ref rest @ ..] => conformance::run(root, rest),
+        ["isolation", ref rest @ ..] => isolation::run(root, rest),
         ["release"] => reproducible::release(root),
         ["reproducible"] => reproducible::run(root),
         ["performance", ref rest @ ..] => performance::run(root, rest),

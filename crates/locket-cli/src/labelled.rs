@@ -1,6 +1,6 @@
 //! Labelled data for commands that measure accuracy.
 
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 use anyhow::{Result, bail};
 use locket_compress::measure::Samples;
@@ -29,13 +29,25 @@ pub(crate) fn classes(
     let Some(output) = plan.outputs.first() else {
         bail!("{}: the model has no output", path.display());
     };
-    let elems: usize = output.shape.iter().product();
+    classes_of(&path.display(), &output.name, &output.shape, recipe)
+}
+
+/// As [`classes`], from the first output.
+///
+/// # Errors
+///
+/// If it has fewer elements than the recipe leaves out.
+pub(crate) fn classes_of(
+    path: &dyn Display,
+    output: &str,
+    shape: &[usize],
+    recipe: &Preprocess,
+) -> Result<usize> {
+    let elems: usize = shape.iter().product();
     match elems.checked_sub(recipe.label_offset) {
         Some(classes) if classes > 0 => Ok(classes),
         _ => bail!(
-            "{}: output {} has {elems} elements, expected more than label_offset = {}",
-            path.display(),
-            output.name,
+            "{path}: output {output} has {elems} elements, expected more than label_offset = {}",
             recipe.label_offset
         ),
     }

@@ -14,6 +14,7 @@ mod errors;
 mod facts;
 mod files;
 mod findings;
+mod isolation;
 mod labelled;
 mod log;
 mod model;
@@ -46,6 +47,7 @@ static ALLOCATOR: Wipe = Wipe::when_asked();
 fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     commands::serve_if_requested();
+    locket::worker::run_if_requested();
     let bug = Arc::new(Mutex::new(String::new()));
     let seen = Arc::clone(&bug);
     std::panic::set_hook(Box::new(move |panic| {

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
 use half::f16;
+use locket::FeatureDescription;
 use locket_data::{NpyArray, NpyType};
 use locket_runtime::plan::Port;
 use locket_tensor::{AlignedBytes, DType, Storage, Tensor};
@@ -40,7 +41,7 @@ pub(crate) fn shape_text(shape: &[usize]) -> String {
 /// # Errors
 ///
 /// If it cannot be read, or has another type or shape than the input.
-pub(crate) fn read_input(path: &Path, port: &Port) -> Result<Tensor> {
+pub(crate) fn read_input(path: &Path, port: &FeatureDescription) -> Result<Tensor> {
     let array = NpyArray::read(path)?;
     let expected = npy_type(port.dtype);
     if expected != Some(array.dtype()) {
@@ -54,7 +55,7 @@ pub(crate) fn read_input(path: &Path, port: &Port) -> Result<Tensor> {
             type_help(expected, array.dtype()),
         );
     }
-    if array.shape() != &*port.shape {
+    if array.shape() != port.shape {
         bail!(
             "{}: input {} expects shape {}, found {}{}",
             path.display(),

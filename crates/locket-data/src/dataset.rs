@@ -30,6 +30,15 @@ pub struct Dataset {
     class_names: Vec<String>,
 }
 
+/// A sample before anything is made of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Stored<'a> {
+    /// A row of an array.
+    Row(RawSample<'a>),
+    /// The bytes of a picture's file.
+    Picture(&'a [u8]),
+}
+
 #[derive(Debug)]
 enum Source {
     Array(NpyRows),
@@ -203,6 +212,33 @@ impl Dataset {
         })
     }
 
+    /// Reads sample `index` as it is stored, into `file`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`] if it cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`Self::len`].
+    pub fn stored<'a>(&'a self, index: usize, file: &'a mut Vec<u8>) -> Result<Stored<'a>, DataError> {
+        match &self.source {
+            Source::Array(rows) => {
+                file.resize(rows.row_bytes(), 0);
+                rows.read(index..index + 1, file)?;
+                Ok(Stored::Row(RawSample {
+                    dtype: rows.dtype(),
+                    shape: rows.row_shape(),
+                    bytes: file,
+                }))
+            }
+            Source::Pictures => {
+                read_limited(&self.folder.join(&self.names[index]), MAX_FILE_BYTES, file)?;
+                Ok(Stored::Picture(file))
+            }
+        }
+    }
+
     /// Reads sample `index` and makes the model's input of it, in `buffer`.
     ///
     /// # Errors
@@ -223,37 +259,28 @@ impl Dataset {
         // Taken out for the time of the call, so that the sample may borrow them while the buffer is written.
         let mut file = std::mem::take(&mut buffer.file);
         let mut picture = std::mem::take(&mut buffer.picture);
-        let problem = |problem| DataError::Sample {
-            sample: name.clone(),
-            problem,
+        let mut apply = |sample: RawSample<'_>| {
+            let applied = recipe.apply(sample, input, buffer);
+            applied.map_err(|problem| DataError::Sample {
+                sample: name.clone(),
+                problem,
+            })
         };
-        let result = match &self.source {
-            Source::Array(rows) => {
-                file.resize(rows.row_bytes(), 0);
-                rows.read(index..index + 1, &mut file).and_then(|()| {
-                    let sample = RawSample {
-                        dtype: rows.dtype(),
-                        shape: rows.row_shape(),
-                        bytes: &file,
-                    };
-                    recipe.apply(sample, input, buffer).map_err(problem)
+        let result = match self.stored(index, &mut file) {
+            Ok(Stored::Row(sample)) => apply(sample),
+            Ok(Stored::Picture(bytes)) => decode(bytes, &mut picture)
+                .map_err(|problem| DataError::Image {
+                    path: self.folder.join(name),
+                    problem,
                 })
-            }
-            Source::Pictures => {
-                let path = self.folder.join(name);
-                let decoded = read_limited(&path, MAX_FILE_BYTES, &mut file).and_then(|()| {
-                    decode(&file, &mut picture).map_err(|problem| DataError::Image { path, problem })
-                });
-                decoded.and_then(|()| {
-                    let shape = [picture.height, picture.width, 3];
-                    let sample = RawSample {
+                .and_then(|()| {
+                    apply(RawSample {
                         dtype: NpyType::U8,
-                        shape: &shape,
+                        shape: &[picture.height, picture.width, 3],
                         bytes: &picture.pixels,
-                    };
-                    recipe.apply(sample, input, buffer).map_err(problem)
-                })
-            }
+                    })
+                }),
+            Err(error) => Err(error),
         };
         buffer.file = file;
         buffer.picture = picture;

@@ -44,7 +44,7 @@ pub mod preprocess;
 pub mod resize;
 pub mod statistics;
 
-pub use dataset::Dataset;
+pub use dataset::{Dataset, Stored};
 pub use error::{DataError, Problem};
 pub use npy::{NpyArray, NpyRows, NpyType};
 pub use preprocess::{InputSpec, Preprocess, Quantization, RawSample, SampleBuffer};

@@ -68,6 +68,14 @@ pub struct ResizeScratch {
     sums: Vec<i32>,
 }
 
+impl ResizeScratch {
+    /// Calls `wipe` for what pixels were in.
+    pub(crate) fn wipe(&mut self, mut wipe: impl FnMut(&mut [u8])) {
+        wipe(&mut self.between);
+        wipe(bytemuck::cast_slice_mut(&mut self.sums));
+    }
+}
+
 /// Resizes `picture` to `width` x `height` and leaves the pixels of `window` in `output`, `[window.height, window.width,
 /// channels]`.
 ///

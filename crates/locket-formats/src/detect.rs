@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use crate::files::Files;
 use crate::limits::Limits;
 use crate::{Format, FormatError, Import, ReadOptions, coreml, onnx, tflite};
 
@@ -97,6 +98,20 @@ pub fn read(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Impor
 ///
 /// If they are of neither format, broken, or over a limit.
 pub fn read_bytes(bytes: Bytes, options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
+    read_given(bytes, None, options, limits)
+}
+
+/// As [`read_bytes`], with external data of ONNX in the files beside it.
+///
+/// # Errors
+///
+/// As [`read_bytes`].
+pub fn read_given(
+    bytes: Bytes,
+    beside: Option<&Files>,
+    options: &ReadOptions,
+    limits: &Limits,
+) -> Result<Import, FormatError> {
     if tflite::is_tflite(bytes.get(..8).unwrap_or(&bytes)) {
         return tflite::read_bytes(&bytes, options, limits);
     }
@@ -107,7 +122,7 @@ pub fn read_bytes(bytes: Bytes, options: &ReadOptions, limits: &Limits) -> Resul
         source,
     })?;
     match found {
-        Fields::Onnx => onnx::read_shared(bytes, options, limits),
+        Fields::Onnx => onnx::read_given(bytes, beside, options, limits),
         Fields::CoreMlModel | Fields::Other => Err(unknown(
             nameless,
             "it is neither ONNX nor TFLite",

@@ -20,6 +20,7 @@ pub mod coreml;
 mod detect;
 mod error;
 mod file;
+pub mod files;
 mod import;
 pub mod limits;
 #[cfg(test)]
@@ -27,7 +28,7 @@ mod mutation;
 pub mod onnx;
 pub mod tflite;
 
-pub use detect::{detect, read, read_bytes};
+pub use detect::{detect, read, read_bytes, read_given};
 pub use error::FormatError;
 pub use import::{Import, ReadOptions};
 

@@ -1,10 +1,11 @@
 //! The trusted side: starts a worker, hands it requests, believes nothing that it says.
 //!
 //! Every wait has a deadline and watches the worker's death beside its bell. Whatever comes out of shared memory is copied once and
-//! judged on the copy. After any error the worker is killed and reaped; the next request starts a fresh one, which the owner tells by
-//! [`Broker::generation`].
+//! judged on the copy. After any error the worker is killed, and reaped by a thread that has nothing else to do; the next request starts
+//! a fresh one, which the owner tells by [`Broker::generation`].
 
 mod command;
+mod reaper;
 
 use std::{
     io,
@@ -38,6 +39,8 @@ pub(crate) const NOT_READY: u32 = 0x4641_494c;
 const FALSE_ALARMS: u32 = 64;
 /// How long a killed process may take to end.
 const REAP: Duration = Duration::from_secs(2);
+/// How late a thread that sleeps may wake: 50 µs are the kernel's slack of timers, the rest is the way to the processor.
+const WAKING: Duration = Duration::from_micros(80);
 
 /// What a worker answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +137,8 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// If the request does not fit; if the worker cannot be started, does not answer in time, ends, or answers nonsense.
+    /// If the request does not fit; if the worker cannot be started, does not answer in time, ends, or answers nonsense. One that does
+    /// not answer in time is killed at once, but not waited for.
     pub fn request(&mut self, kind: u32, parts: &[&[u8]], within: Duration) -> Result<Reply<'_>, SandboxError> {
         let limit = ring::area(self.command.options.request_bytes);
         let bytes = parts.iter().map(|part| part.len()).sum();
@@ -153,13 +157,17 @@ impl Broker {
                 })
             }
             Err(error) => {
-                self.worker = None;
+                if let Some(mut live) = self.worker.take() {
+                    live.kill();
+                    live.ring.wipe(bytes, 0);
+                    reaper::see_to_the_end(live);
+                }
                 Err(error)
             }
         }
     }
 
-    /// Ends the worker, so that nothing of what it was told remains; the next request starts a fresh one.
+    /// Ends the worker and waits for its end, so that nothing of what it was told remains; the next request starts a fresh one.
     pub fn recycle(&mut self) {
         self.worker = None;
         crate::wipe::wipe_slice(&mut self.copy);
@@ -272,22 +280,24 @@ impl Live {
         Err(malformed("the bell rings without a reply"))
     }
 
-    /// Waits until the bell rings: true, or the time is over: false.
+    /// Waits until the bell rings: true, or the time is over: false. It wakes a little early and stays awake for the rest, because
+    /// sleeping to the end would be late.
     fn wait(&mut self, deadline: Instant) -> Result<bool, SandboxError> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
+            let asleep = left.saturating_sub(WAKING);
             let timeout = Timespec {
-                tv_sec: left.as_secs().min(1 << 30) as i64,
-                tv_nsec: left.subsec_nanos().into(),
+                tv_sec: asleep.as_secs().min(1 << 30) as i64,
+                tv_nsec: asleep.subsec_nanos().into(),
             };
             let mut watched = [
                 PollFd::new(&self.reply_bell, PollFlags::IN),
                 PollFd::new(&self.process.handle, PollFlags::IN),
             ];
             match poll(&mut watched, Some(&timeout)) {
-                Ok(0) => return Ok(false),
+                Ok(0) if left.is_zero() => return Ok(false),
+                Ok(0) | Err(Errno::INTR) => continue,
                 Ok(_) => {}
-                Err(Errno::INTR) => continue,
                 Err(source) => return Err(SandboxError::system("wait for a worker")(source)),
             }
             let (bell, died) = (watched[0].revents(), watched[1].revents());
@@ -349,20 +359,26 @@ impl Live {
     }
 }
 
+impl Live {
+    /// Ends the worker; it may take a while to be gone.
+    fn kill(&mut self) {
+        if !self.gone {
+            let _ = pidfd_send_signal(&self.process.handle, Signal::KILL);
+        }
+    }
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
-        // What was in shared memory goes with the worker, whichever of them holds it longer.
-        self.ring.wipe(self.ring.request_bytes(), self.ring.reply_bytes());
-        if self.gone {
-            return;
-        }
-        let _ = pidfd_send_signal(&self.process.handle, Signal::KILL);
-        if self.ended_within(REAP) {
+        self.kill();
+        if !self.gone && self.ended_within(REAP) {
             let _ = waitid(
                 WaitId::PidFd(self.process.handle.as_fd()),
                 WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
             );
         }
+        // Only now does nobody write there any more.
+        self.ring.wipe(self.ring.request_bytes(), self.ring.reply_bytes());
     }
 }
 

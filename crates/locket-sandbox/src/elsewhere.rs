@@ -197,5 +197,15 @@ pub mod worker {
         pub fn serve(self, _handle: impl FnMut(Request<'_>, &mut ReplyArea<'_>) -> u32) -> ! {
             match self.never {}
         }
+
+        /// Cannot be called.
+        pub fn serve_and_discard<S>(
+            self,
+            _state: S,
+            _handle: impl FnMut(&mut S, Request<'_>, &mut ReplyArea<'_>) -> u32,
+            _discard: impl FnMut(&mut S),
+        ) -> ! {
+            match self.never {}
+        }
     }
 }

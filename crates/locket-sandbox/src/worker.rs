@@ -182,6 +182,17 @@ impl Worker {
     /// Answers one request after another, until the broker is gone. `handle` writes into the reply area and returns the kind of
     /// the reply. A panic ends the process: what it was doing is then in no known state.
     pub fn serve(self, mut handle: impl FnMut(Request<'_>, &mut ReplyArea<'_>) -> u32) -> ! {
+        self.serve_and_discard(&mut handle, |handle, request, reply| handle(request, reply), |_| {})
+    }
+
+    /// As [`Worker::serve`], with a state; `discard` overwrites what a request has left in it, once the reply is told and before the
+    /// next request is heard: the broker does not wait for it.
+    pub fn serve_and_discard<S>(
+        self,
+        mut state: S,
+        mut handle: impl FnMut(&mut S, Request<'_>, &mut ReplyArea<'_>) -> u32,
+        mut discard: impl FnMut(&mut S),
+    ) -> ! {
         let mut seen = 1;
         loop {
             if !wait_for_bell() {
@@ -206,26 +217,39 @@ impl Worker {
                 kind: envelope.kind,
                 bytes,
             };
-            let Ok(kind) = catch_unwind(AssertUnwindSafe(|| handle(request, &mut reply))) else {
+            let Ok(kind) = catch_unwind(AssertUnwindSafe(|| handle(&mut state, request, &mut reply))) else {
                 end(EXIT_PANIC);
             };
             let length = reply.length;
             self.ring.put_reply(seen, kind, length);
             ring_bell();
+            if catch_unwind(AssertUnwindSafe(|| discard(&mut state))).is_err() {
+                end(EXIT_PANIC);
+            }
         }
     }
 
-    /// Answers each request with whatever envelopes and rings the handler returns, in order, given the right sequence: for a
-    /// worker of tests that breaks the rules.
+    /// Answers each request with whatever envelopes and rings the handler returns, in order, given the right sequence and room to write:
+    /// for a worker of tests that breaks the rules.
     #[doc(hidden)]
-    pub fn serve_outlaw(self, mut handle: impl FnMut(Request<'_>, u32) -> (u32, u32, u32, usize)) -> ! {
+    pub fn serve_outlaw(
+        self,
+        mut handle: impl FnMut(Request<'_>, u32, &mut ReplyArea<'_>) -> (u32, u32, u32, usize),
+    ) -> ! {
         while wait_for_bell() {
             let envelope = self.ring.request();
             let length = (envelope.length as usize).min(self.ring.request_bytes());
             // SAFETY: as in serve.
-            let bytes = unsafe { std::slice::from_raw_parts(self.ring.request_area().as_ptr(), length) };
+            let (bytes, area) = unsafe {
+                (
+                    std::slice::from_raw_parts(self.ring.request_area().as_ptr(), length),
+                    std::slice::from_raw_parts_mut(self.ring.reply_area().as_ptr(), self.ring.reply_bytes()),
+                )
+            };
             let kind = envelope.kind;
-            let (sequence, kind, length, rings) = handle(Request { kind, bytes }, envelope.sequence);
+            let mut reply = ReplyArea { area, length: 0 };
+            let (sequence, kind, length, rings) =
+                handle(Request { kind, bytes }, envelope.sequence, &mut reply);
             self.ring.put_reply(sequence, kind, length as usize);
             for _ in 0..rings {
                 ring_bell();

@@ -5,7 +5,7 @@
 
 use std::{error::Error, time::Instant};
 
-use locket::{Model, ModelConfiguration};
+use locket::{Isolation, Model, ModelConfiguration};
 use locket_tensor::{AlignedBytes, TensorMut, TensorRef};
 
 /// Largest resident size of this process so far, in kB.
@@ -21,6 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let configuration = ModelConfiguration {
         threads: Some(1),
+        // What is measured is this process.
+        isolation: Isolation::InProcess,
         ..ModelConfiguration::default()
     };
     let mut model = Model::load(&path, &configuration)?;

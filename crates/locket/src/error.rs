@@ -14,7 +14,7 @@ pub enum Error {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// The model has operators that cannot be run; all are named.
-    #[error("{}: {} that Locket cannot run: {}", path.display(), count(*operators), names)]
+    #[error("{}: {} that Locket cannot run: {}; `locket check` says why", path.display(), count(*operators), names)]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -88,6 +88,18 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// A picture cannot be decoded, or does not become the model's input.
+    #[error("picture: {why}")]
+    Picture {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Pictures cannot be made into the model's input.
+    #[error("pictures cannot be made into the model's input: {why}")]
+    Preprocess {
+        /// Why not.
+        why: String,
+    },
     /// The prediction gave no answer.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -100,7 +112,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why not, and what to do.
-        why: &'static str,
+        why: String,
     },
     /// The worker is lost, or could not be started; the next prediction starts another.
     #[error(transparent)]

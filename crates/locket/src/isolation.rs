@@ -1,41 +1,47 @@
-//! A model in a worker process that can reach nothing: this side opens its file, hands over tensors, and believes no answer unchecked.
+//! A model in a worker process that can reach nothing: this side opens its files, hands over tensors and pictures, and believes no
+//! answer unchecked.
 
+mod handed;
+mod launch;
 mod protocol;
 mod served;
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use locket_formats::Format;
 use locket_runtime::RunError;
-use locket_sandbox::{Broker, Options, Program, SandboxError, WorkerCommand};
+use locket_sandbox::{Broker, SandboxError};
 use locket_tensor::{TensorMut, TensorRef};
 
-use crate::{Error, FeatureDescription, ModelConfiguration};
-use protocol::{Answer, Interface, Settings};
+use crate::{Error, FeatureDescription, ModelConfiguration, model::no_recipe, pictures::Given};
+use handed::Handed;
+use launch::Launch;
+use protocol::{Answer, HEADER_BYTES, Interface, PICTURE, PREDICT, SAMPLE, Settings};
 
-/// Where a model computes.
+/// Where a model computes: in a worker unless told otherwise, on systems that have one, which is Linux on x86-64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
     /// In this process.
-    #[default]
+    #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), default)]
     InProcess,
     /// In a process of its own with no file, no network, no other process and no memory of this one. Its program is this one
     /// again, which must call [`run_if_requested`](crate::worker::run_if_requested) first in `main`, or
     /// [`ModelConfiguration::worker`].
+    #[cfg_attr(all(target_os = "linux", target_arch = "x86_64"), default)]
     Worker,
 }
 
 /// Time that a worker has for what has no budget: long enough for every model, short enough to notice one that hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time beyond the latency budget until a worker that did not notice it itself is replaced.
-const GRACE: Duration = Duration::from_millis(5);
-/// Room of a worker beside the plan: program, libraries, the model as it is read, threads' stacks.
-const BESIDE_THE_PLAN_BYTES: u64 = 1 << 30;
-/// Room for inputs and for outputs, until the worker has said what they take.
-const FIRST_ROOM_BYTES: usize = 64 << 10;
+/// Time beyond the latency budget until a worker that did not notice it itself is killed: enough for one that did to say so, which
+/// costs less than a new one.
+const GRACE: Duration = Duration::from_micros(100);
+/// Room for inputs and for outputs, until the worker has said what they take; the interface itself must fit.
+const FIRST_ROOM_BYTES: usize = 1 << 20;
 
 /// Whether this program has a worker in it.
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -53,58 +59,50 @@ pub fn run_if_requested() {
 /// A model in a worker.
 #[derive(Debug)]
 pub(crate) struct Isolated {
+    launch: Launch,
     broker: Broker,
     interface: Interface,
-    latency_budget: Option<Duration>,
+    has_recipe: bool,
+    recycle_after: Option<u32>,
+    /// What the current worker was asked, and which it is.
+    asked: u32,
+    generation: u64,
 }
 
 impl Isolated {
-    /// Starts a worker for the model in a file.
+    /// Starts a worker for the model at the path.
     pub(crate) fn load(path: &Path, configuration: &ModelConfiguration) -> Result<Self, Error> {
-        if path.is_dir() {
-            return Err(Error::NoWorker {
-                path: path.to_owned(),
-                why: "a package has several files, and a worker takes one: compile it first (`locket compile`), or choose Isolation::InProcess",
-            });
-        }
         if configuration.worker.is_none() && !ASKED.load(Ordering::Relaxed) {
             return Err(Error::NoWorker {
                 path: path.to_owned(),
-                why: "this program does not call locket::worker::run_if_requested first in main; call it, name another program in ModelConfiguration::worker, or choose Isolation::InProcess",
+                why: "this program does not call locket::worker::run_if_requested first in main; call it, name another program in ModelConfiguration::worker, or choose Isolation::InProcess".to_owned(),
             });
         }
-        let role = Settings::of(configuration).role();
-        let start = |request_bytes, reply_bytes| {
-            let options = Options {
-                request_bytes,
-                reply_bytes,
-                memory_bytes: BESIDE_THE_PLAN_BYTES + configuration.memory_budget.unwrap_or(1 << 30) as u64,
-                allow_degraded: configuration.allow_degraded,
-                ready_within: PATIENCE,
-                ..Options::default()
-            };
-            let program: fn(&PathBuf) -> Program = |path| Program::Path(path.clone());
-            let program = configuration.worker.as_ref().map_or(Program::Own, program);
-            let mut command = WorkerCommand::new(program, &role, options);
-            command.map_file(path).map_err(|source| Error::Io {
-                what: format!("opening {}", path.display()),
-                source,
-            })?;
-            Ok::<_, Error>(Broker::start(command)?)
-        };
-        let mut broker = start(FIRST_ROOM_BYTES, FIRST_ROOM_BYTES)?;
-        let interface = describe(&mut broker)?;
-        let room = [
-            interface.input_bytes() + protocol::HEADER_BYTES,
-            interface.output_bytes(),
-        ];
-        if room.iter().any(|&bytes| bytes > FIRST_ROOM_BYTES) {
-            broker = start(room[0], room[1].max(FIRST_ROOM_BYTES))?;
+        let mut launch = Launch::of(Handed::of(path)?, configuration)?;
+        let mut broker = launch.start();
+        if let Err(Error::Worker(SandboxError::NotReady { reason })) = &broker
+            && let Some(names) = protocol::needed(reason)
+        {
+            // Which files an ONNX model's data is in, only a reader knows: the worker.
+            launch.add_files(names, Format::Onnx)?;
+            broker = launch.start();
+        }
+        let mut broker = broker?;
+        let reply = broker.request(protocol::DESCRIBE, &[], PATIENCE)?;
+        let interface = protocol::interface(reply.kind, reply.bytes)?;
+        let (request, reply) = (interface.input_bytes() + HEADER_BYTES, interface.output_bytes());
+        if launch.make_room(request, reply) {
+            broker.recycle();
+            broker = launch.start()?;
         }
         Ok(Self {
+            generation: broker.generation(),
+            launch,
             broker,
             interface,
-            latency_budget: configuration.latency_budget,
+            has_recipe: configuration.preprocess.is_some(),
+            recycle_after: configuration.recycle_after,
+            asked: 0,
         })
     }
 
@@ -127,6 +125,7 @@ impl Isolated {
         &mut self,
         inputs: &[TensorRef<'_>],
         outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
     ) -> Result<(), Error> {
         protocol::check(
             "input",
@@ -138,26 +137,75 @@ impl Isolated {
             &self.interface.outputs,
             outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
         )?;
-        let header = protocol::header(self.latency_budget);
+        let header = protocol::header(budget);
         let mut parts = Vec::with_capacity(1 + inputs.len());
         parts.push(header.as_slice());
         parts.extend(inputs.iter().map(|tensor| tensor.bytes));
-        let within = self.latency_budget.map_or(PATIENCE, |budget| budget + GRACE);
-        self.broker.ensure()?;
-        let reply = match self.broker.request(protocol::PREDICT, &parts, within) {
-            Ok(reply) => reply,
-            Err(SandboxError::Timeout { .. }) if self.latency_budget.is_some() => {
-                return Err(late(
-                    self.latency_budget.unwrap_or_default(),
-                    within,
-                    "the worker answered",
-                ));
+        self.ask(PREDICT, &parts, outputs, budget)
+    }
+
+    /// Predicts from what is still to be preprocessed, into memory that fits.
+    pub(crate) fn predict_given(
+        &mut self,
+        given: Given<'_>,
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+    ) -> Result<(), Error> {
+        if !self.has_recipe {
+            return Err(no_recipe());
+        }
+        let header = protocol::header(budget);
+        let described;
+        let (kind, parts) = match given {
+            Given::File(file) => (PICTURE, vec![header.as_slice(), file]),
+            Given::Sample(sample) => {
+                described = protocol::describe_sample(sample);
+                (SAMPLE, vec![header.as_slice(), &described, sample.bytes])
             }
-            Err(error) => return Err(error.into()),
+        };
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        if self.launch.make_room(bytes, self.interface.output_bytes()) {
+            self.broker.recycle();
+            self.broker = self.launch.start()?;
+            self.asked = 0;
+        }
+        self.ask(kind, &parts, outputs, budget)
+    }
+
+    /// Bytes of weights, tensors and scratch, as the worker told.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.interface.peak_bytes
+    }
+
+    fn ask(
+        &mut self,
+        kind: u32,
+        parts: &[&[u8]],
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+    ) -> Result<(), Error> {
+        if self.recycle_after.is_some_and(|most| self.asked >= most) {
+            self.broker.recycle();
+        }
+        let generation = self.broker.ensure()?;
+        if generation != self.generation {
+            (self.generation, self.asked) = (generation, 0);
+        }
+        self.asked = self.asked.saturating_add(1);
+        let started = Instant::now();
+        let within = budget.map_or(PATIENCE, |budget| budget.saturating_add(GRACE));
+        let reply = self.broker.request(kind, parts, within);
+        let over = budget.filter(|&budget| started.elapsed() > budget);
+        let reply = match (reply, over) {
+            (Err(SandboxError::Timeout { .. }), Some(budget)) => {
+                return Err(late(budget, started.elapsed(), "the worker answered"));
+            }
+            (reply, _) => reply?,
         };
         let told = protocol::answer(reply.kind, reply.bytes, self.interface.output_bytes());
-        let copied = told.map(|answer| match answer {
-            Answer::Outputs(mut bytes) => {
+        let told = told.map(|answer| match (answer, over) {
+            (Answer::Outputs(_), Some(budget)) => Err(late(budget, started.elapsed(), "the outputs")),
+            (Answer::Outputs(mut bytes), None) => {
                 for output in outputs {
                     let (own, rest) = bytes.split_at(output.bytes.len());
                     output.bytes.copy_from_slice(own);
@@ -165,11 +213,10 @@ impl Isolated {
                 }
                 Ok(())
             }
-            Answer::Late(elapsed, operator) => {
-                Err(late(self.latency_budget.unwrap_or_default(), elapsed, &operator))
-            }
+            (Answer::Late(elapsed, operator), _) => Err(late(budget.unwrap_or_default(), elapsed, &operator)),
+            (Answer::Unreadable(why), _) => Err(Error::Picture { why }),
         });
-        copied.unwrap_or_else(|malformed| {
+        told.unwrap_or_else(|malformed| {
             // A worker that says what none of ours says is not asked again.
             self.broker.recycle();
             Err(malformed)
@@ -183,9 +230,4 @@ fn late(budget: Duration, elapsed: Duration, operator: &str) -> Error {
         elapsed,
         operator: operator.to_owned(),
     })
-}
-
-fn describe(broker: &mut Broker) -> Result<Interface, Error> {
-    let reply = broker.request(protocol::DESCRIBE, &[], PATIENCE)?;
-    protocol::interface(reply.bytes)
 }

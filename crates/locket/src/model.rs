@@ -5,29 +5,24 @@ use std::{
     time::Duration,
 };
 
-use locket_compress::{
-    CompressError,
-    measure::{Latency, LatencyProtocol, latency},
-};
+use locket_compress::CompressError;
+use locket_data::{RawSample, image::MAX_FILE_BYTES};
 use locket_formats::{Import, ReadOptions, limits::Limits};
 use locket_kernels::Isa;
 use locket_mil::{Diagnostic, Dialect, Function, Program};
 use locket_runtime::{
-    CompiledError, CompiledFile, Plan, PlanOptions, Precision, Session, compile,
+    CompiledError, CompiledFile, OutputBuffers, Plan, PlanOptions, Precision, Session, compile,
     compiled::{Source, is_compiled, save},
 };
-use locket_tensor::{AlignedBytes, Tensor, TensorMut, TensorRef};
+use locket_tensor::{Tensor, TensorMut, TensorRef};
 
 use crate::{
-    DictionaryFeatureProvider, Error, FeatureDescription, FeatureProvider, Isolation, ModelConfiguration,
+    Admission, DictionaryFeatureProvider, Error, FeatureDescription, FeatureProvider, Isolation,
+    ModelConfiguration,
+    admission::admit,
     isolation::Isolated,
+    pictures::{Given, PictureError, Pictures},
 };
-
-/// Predictions of the calibration at load: with no overrun among 300, at most 1 % overrun at 95 % confidence.
-const CALIBRATION_RUNS: usize = 300;
-
-/// Time after which the calibration ends even if it has made fewer predictions; the bound then says so.
-const CALIBRATION_TIME: Duration = Duration::from_secs(2);
 
 /// A model that was read, and can be loaded any number of times.
 #[derive(Clone, Debug)]
@@ -81,16 +76,18 @@ impl CompiledModel {
     /// If it cannot be run, or is over a budget.
     pub fn load(&self, configuration: &ModelConfiguration) -> Result<Model, Error> {
         let engine = match configuration.isolation {
-            Isolation::InProcess => Engine::InProcess(self.load_here(configuration)?),
-            Isolation::Worker => Engine::Worker(Isolated::load(&self.path, configuration)?),
+            Isolation::InProcess => Engine::InProcess(Box::new(self.load_here(configuration)?)),
+            Isolation::Worker => Engine::Worker(Box::new(Isolated::load(&self.path, configuration)?)),
         };
-        Ok(Model { engine })
+        Model::admitted(engine, configuration)
     }
 
     pub(crate) fn load_here(&self, configuration: &ModelConfiguration) -> Result<InProcess, Error> {
         let function = self.function(configuration.function_name.as_deref())?;
         refuse_foreign(&self.path, function)?;
         let options = options(configuration);
+        let recipe = configuration.preprocess.clone();
+        let pictures = recipe.map(|recipe| Pictures::of(recipe, function));
         let mut plan = compile(function, options)?.plan;
         if check_memory(&plan, configuration.memory_budget).is_err() {
             let lean = PlanOptions {
@@ -100,7 +97,7 @@ impl CompiledModel {
             plan = compile(function, lean)?.plan;
             check_memory(&plan, configuration.memory_budget)?;
         }
-        InProcess::start(plan, configuration)
+        InProcess::start(plan, pictures)
     }
 
     /// Writes the default function's compiled form, from which [`Model::load`] loads without packing weights: kernels for each of
@@ -150,7 +147,7 @@ pub(crate) fn options(configuration: &ModelConfiguration) -> PlanOptions {
         threads,
         lean: false,
         precision: configuration.precision,
-        depth_first: true,
+        depth_first: configuration.depth_first,
         hand_over_ns: PlanOptions::hand_over_ns(threads),
     }
 }
@@ -197,58 +194,11 @@ fn check_memory(plan: &Plan, budget: Option<usize>) -> Result<(), Error> {
     })
 }
 
-/// What the calibration at load found.
-#[derive(Clone, Debug)]
-pub struct Admission {
-    /// Times of its predictions.
-    pub latency: Latency,
-    /// The upper bound, at 95 % confidence, on the chance that a prediction takes longer than the budget.
-    pub overrun_bound: f64,
-}
-
-fn admit(session: &mut Session, budget: Duration) -> Result<Admission, Error> {
-    let inputs: Vec<Tensor> = session
-        .plan()
-        .inputs
-        .iter()
-        .map(|port| Tensor::zeros(port.dtype, &port.shape))
-        .collect::<Result<_, _>>()?;
-    let protocol = LatencyProtocol {
-        iterations: CALIBRATION_RUNS,
-        max_time: CALIBRATION_TIME,
-        ..LatencyProtocol::default()
-    };
-    let latency = latency(session, &inputs, protocol).map_err(|error| match error {
-        CompressError::Run(error) => Error::Run(error),
-        other => Error::Io {
-            what: "calibrating".to_owned(),
-            source: std::io::Error::other(other.to_string()),
-        },
-    })?;
-    let overruns = latency.overruns(budget);
-    if overruns > 0 {
-        let at = |fraction: f64| Duration::from_secs_f64(latency.percentile_ms(fraction) / 1e3);
-        let runs = latency.sorted_ns.len();
-        return Err(Error::LatencyBudget {
-            overruns,
-            runs,
-            budget,
-            median: at(0.5),
-            longest: at(1.0),
-        });
-    }
-    Ok(Admission {
-        overrun_bound: latency.overrun_bound(budget, 0.95),
-        latency,
-    })
-}
-
 /// A model in this process.
 #[derive(Debug)]
 pub(crate) struct InProcess {
     pub(crate) session: Session,
-    latency_budget: Option<Duration>,
-    admission: Option<Admission>,
+    pub(crate) pictures: Option<Pictures>,
 }
 
 impl InProcess {
@@ -263,34 +213,57 @@ impl InProcess {
             });
         }
         check_memory(&plan, configuration.memory_budget)?;
-        Self::start(plan, configuration)
+        let recipe = configuration.preprocess.clone();
+        let pictures = recipe.map(|recipe| Pictures::of_plan(recipe, &plan));
+        Self::start(plan, pictures)
     }
 
-    fn start(plan: Plan, configuration: &ModelConfiguration) -> Result<Self, Error> {
-        let mut session = Session::new(plan).map_err(|source| Error::Io {
+    fn start(plan: Plan, pictures: Option<Result<Pictures, CompressError>>) -> Result<Self, Error> {
+        let pictures = pictures.transpose().map_err(|error| Error::Preprocess {
+            why: error.to_string(),
+        })?;
+        let session = Session::new(plan).map_err(|source| Error::Io {
             what: "starting threads".to_owned(),
             source,
         })?;
-        let budget = configuration.latency_budget;
-        Ok(Self {
-            admission: budget.map(|budget| admit(&mut session, budget)).transpose()?,
-            session,
-            latency_budget: budget,
+        Ok(Self { session, pictures })
+    }
+
+    fn predict_given(
+        &mut self,
+        given: Given<'_>,
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+    ) -> Result<(), Error> {
+        let pictures = self.pictures.as_mut().ok_or_else(no_recipe)?;
+        let outcome = pictures.predict(given, &mut self.session, outputs, budget);
+        pictures.wipe(locket_sandbox::wipe_slice);
+        outcome.map_err(|error| match error {
+            PictureError::Unreadable(why) => Error::Picture { why },
+            PictureError::Run(error) => Error::Run(error),
         })
+    }
+}
+
+pub(crate) fn no_recipe() -> Error {
+    Error::Preprocess {
+        why: "ModelConfiguration::preprocess does not say how".to_owned(),
     }
 }
 
 /// Where a model computes.
 #[derive(Debug)]
 enum Engine {
-    InProcess(InProcess),
-    Worker(Isolated),
+    InProcess(Box<InProcess>),
+    Worker(Box<Isolated>),
 }
 
 /// A model that is ready to predict. One prediction at a time.
 #[derive(Debug)]
 pub struct Model {
     engine: Engine,
+    latency_budget: Option<Duration>,
+    admission: Option<Admission>,
 }
 
 impl Model {
@@ -314,16 +287,44 @@ impl Model {
     pub fn load(path: impl AsRef<Path>, configuration: &ModelConfiguration) -> Result<Self, Error> {
         let path = path.as_ref();
         if configuration.isolation == Isolation::Worker {
-            let engine = Engine::Worker(Isolated::load(path, configuration)?);
-            return Ok(Self { engine });
+            let engine = Engine::Worker(Box::new(Isolated::load(path, configuration)?));
+            return Self::admitted(engine, configuration);
         }
         if !is_compiled(path) {
             return Self::compile(path)?.load(configuration);
         }
         let loaded = CompiledFile::load(path, options(configuration));
         let (_, plan) = loaded.map_err(|source| compiled_error(path, source))?;
-        let engine = Engine::InProcess(InProcess::of_compiled(plan, configuration)?);
-        Ok(Self { engine })
+        let engine = Engine::InProcess(Box::new(InProcess::of_compiled(plan, configuration)?));
+        Self::admitted(engine, configuration)
+    }
+
+    /// The model, if it keeps to its latency budget.
+    fn admitted(engine: Engine, configuration: &ModelConfiguration) -> Result<Self, Error> {
+        let mut model = Self {
+            engine,
+            latency_budget: None,
+            admission: None,
+        };
+        let Some(budget) = configuration.latency_budget else {
+            return Ok(model);
+        };
+        let inputs = model
+            .inputs()
+            .iter()
+            .map(|port| Tensor::zeros(port.dtype, &port.shape))
+            .collect::<Result<Vec<_>, _>>()?;
+        let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
+        let mut outputs = model.output_buffers();
+        let mut outputs = outputs.views();
+        model.admission = Some(admit(|| model.predict_into(&views, &mut outputs), budget)?);
+        model.latency_budget = Some(budget);
+        Ok(model)
+    }
+
+    /// Gives each prediction from now on another budget, or none. Unlike at load nothing is tried beforehand.
+    pub fn set_latency_budget(&mut self, budget: Option<Duration>) {
+        self.latency_budget = budget;
     }
 
     /// What runs, with its exact memory; `None` for a worker's model, of which this process knows the interface alone.
@@ -334,11 +335,16 @@ impl Model {
         }
     }
 
-    /// What the calibration at load found; `None` without a latency budget, and for a worker's model.
+    /// What the calibration at load found; `None` without a latency budget.
     pub fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
+    }
+
+    /// Where it computes.
+    pub fn isolation(&self) -> Isolation {
         match &self.engine {
-            Engine::InProcess(here) => here.admission.as_ref(),
-            Engine::Worker(_) => None,
+            Engine::InProcess(_) => Isolation::InProcess,
+            Engine::Worker(_) => Isolation::Worker,
         }
     }
 
@@ -384,34 +390,61 @@ impl Model {
                 })
             })
             .collect::<Result<_, _>>()?;
-        let outputs = self.outputs();
-        let mut buffers: Vec<AlignedBytes> = outputs
-            .iter()
-            .map(|output| {
-                let elems = output.shape.iter().product();
-                AlignedBytes::zeroed(output.dtype.packed_bytes(elems).unwrap_or(0))
-            })
-            .collect();
-        let mut views: Vec<TensorMut<'_>> = outputs
-            .iter()
-            .zip(&mut buffers)
-            .map(|(output, buffer)| TensorMut {
-                dtype: output.dtype,
-                shape: &output.shape,
-                bytes: buffer.as_mut_slice(),
-            })
-            .collect();
-        self.predict_into(&inputs, &mut views)?;
-        outputs
-            .into_iter()
-            .zip(&buffers)
-            .map(|(output, buffer)| {
-                Ok((
-                    output.name,
-                    Tensor::from_bytes(output.dtype, &output.shape, buffer.as_slice())?,
-                ))
-            })
-            .collect()
+        let mut outputs = self.output_buffers();
+        self.predict_into(&inputs, &mut outputs.views())?;
+        self.named(&outputs)
+    }
+
+    /// Predicts from a picture: JPEG, PNG or WebP, decoded and preprocessed where the model computes. With a worker its pixels are
+    /// never in this process.
+    ///
+    /// # Errors
+    ///
+    /// If no preprocessing was configured, the picture cannot be read or does not fit the model, the latency budget is exceeded, which
+    /// is one for all of it, or the worker is lost.
+    pub fn predict_image(&mut self, file: &[u8]) -> Result<DictionaryFeatureProvider, Error> {
+        if file.len() as u64 > MAX_FILE_BYTES {
+            return Err(Error::Picture {
+                why: format!("{} bytes, at most {MAX_FILE_BYTES} are read", file.len()),
+            });
+        }
+        self.predict_given(Given::File(file))
+    }
+
+    /// Predicts from elements that are still to be preprocessed, as [`Model::predict_image`] does from a picture.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::predict_image`].
+    pub fn predict_sample(&mut self, sample: RawSample<'_>) -> Result<DictionaryFeatureProvider, Error> {
+        self.predict_given(Given::Sample(sample))
+    }
+
+    fn predict_given(&mut self, given: Given<'_>) -> Result<DictionaryFeatureProvider, Error> {
+        let mut outputs = self.output_buffers();
+        let (views, budget) = (&mut outputs.views(), self.latency_budget);
+        match &mut self.engine {
+            Engine::InProcess(here) => here.predict_given(given, views, budget)?,
+            Engine::Worker(worker) => worker.predict_given(given, views, budget)?,
+        }
+        self.named(&outputs)
+    }
+
+    /// Bytes of weights, tensors and scratch, exact by the plan.
+    pub fn peak_bytes(&self) -> u64 {
+        match &self.engine {
+            Engine::InProcess(here) => here.session.plan().peak_bytes() as u64,
+            Engine::Worker(worker) => worker.peak_bytes(),
+        }
+    }
+
+    fn output_buffers(&self) -> OutputBuffers {
+        OutputBuffers::of(self.outputs().into_iter().map(|port| (port.dtype, port.shape)))
+    }
+
+    fn named(&self, outputs: &OutputBuffers) -> Result<DictionaryFeatureProvider, Error> {
+        let names = self.outputs().into_iter().map(|port| port.name);
+        Ok(names.zip(outputs.tensors()?).collect())
     }
 
     /// Predicts for each of several sets of features, in order.
@@ -437,9 +470,10 @@ impl Model {
         inputs: &[TensorRef<'_>],
         outputs: &mut [TensorMut<'_>],
     ) -> Result<(), Error> {
+        let budget = self.latency_budget;
         match &mut self.engine {
-            Engine::InProcess(here) => Ok(here.session.predict(inputs, outputs, here.latency_budget)?),
-            Engine::Worker(worker) => worker.predict(inputs, outputs),
+            Engine::InProcess(here) => Ok(here.session.predict(inputs, outputs, budget)?),
+            Engine::Worker(worker) => worker.predict(inputs, outputs, budget),
         }
     }
 }

@@ -7,15 +7,21 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use locket::{DictionaryFeatureProvider, FeatureDescription};
 use locket_report::{
     table::{Column, Table},
     units,
 };
-use locket_runtime::{OutputBuffers, plan::Port};
-use locket_tensor::{Tensor, TensorRef};
+use locket_tensor::Tensor;
 use serde::Serialize;
 
-use crate::{arithmetic::ArithmeticOptions, context::Context, log::LogOptions, model, tensors};
+use crate::{
+    arithmetic::ArithmeticOptions,
+    context::Context,
+    isolation::{self, IsolationOptions, Told},
+    log::LogOptions,
+    tensors,
+};
 
 /// Runs a model on .npy files and writes one .npy file for each output
 #[derive(Debug, clap::Args)]
@@ -33,6 +39,8 @@ pub(crate) struct Options {
     arithmetic: ArithmeticOptions,
     #[command(flatten)]
     log: LogOptions,
+    #[command(flatten)]
+    isolation: IsolationOptions,
 }
 
 #[derive(Serialize)]
@@ -47,26 +55,28 @@ struct Written {
 struct Outcome {
     model: String,
     milliseconds: f64,
-    peak_bytes: usize,
+    peak_bytes: u64,
+    #[serde(flatten)]
+    told: Told,
     outputs: Vec<Written>,
 }
 
 pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     let context = &options.arithmetic.of(context);
-    let ran = options.log.begin("run", &options.model)?;
-    let (mut session, _) = model::open(&options.model, context.plan_options())?;
-    let inputs = read_inputs(&options.inputs, &session.plan().inputs)?;
-    let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
-    let mut buffers = OutputBuffers::new(&session.plan().outputs);
+    let mut ran = options.log.begin("run", &options.model)?;
+    let mut model = isolation::load(&options.model, &options.isolation.configuration(context))?;
+    let features = read_inputs(&options.inputs, &model.inputs())?;
     let start = Instant::now();
-    session.predict(&views, &mut buffers.views(), None)?;
+    let outputs = model.predict(&features)?;
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     let outcome = Outcome {
         model: options.model.display().to_string(),
         milliseconds,
-        peak_bytes: session.plan().peak_bytes(),
-        outputs: write_outputs(&options.output_dir, &session.plan().outputs, &buffers.tensors()?)?,
+        peak_bytes: model.peak_bytes(),
+        told: Told::of(&model),
+        outputs: write_outputs(&options.output_dir, &model.outputs(), &outputs)?,
     };
+    outcome.told.write_down(&mut ran.entry);
     ran.done(1)?;
     if context.json {
         context.print_json(&outcome)?;
@@ -79,15 +89,16 @@ pub(super) fn run(options: &Options, context: &Context) -> Result<u8> {
     }
     context.print(&context.table(&table))?;
     context.note(&format!(
-        "one prediction, cold: {}; peak {}",
+        "one prediction, cold: {}; peak {}; {}",
         units::milliseconds(milliseconds),
-        units::bytes(outcome.peak_bytes as u64)
+        units::bytes(outcome.peak_bytes),
+        outcome.told.text()
     ));
     Ok(0)
 }
 
-/// Reads all inputs, in the order of the interface.
-fn read_inputs(given: &[String], ports: &[Port]) -> Result<Vec<Tensor>> {
+/// Reads all inputs.
+fn read_inputs(given: &[String], ports: &[FeatureDescription]) -> Result<DictionaryFeatureProvider> {
     let names = || {
         ports
             .iter()
@@ -117,11 +128,12 @@ fn read_inputs(given: &[String], ports: &[Port]) -> Result<Vec<Tensor>> {
             names()
         );
     }
-    Ok(found.into_iter().flatten().collect())
+    let names = ports.iter().map(|port| port.name.clone());
+    Ok(names.zip(found.into_iter().flatten()).collect())
 }
 
 /// Which input an argument is for, and its file. A name may hold `=` itself: the longest name that fits is meant.
-fn resolve<'a>(argument: &'a str, ports: &[Port]) -> Result<(usize, &'a Path)> {
+fn resolve<'a>(argument: &'a str, ports: &[FeatureDescription]) -> Result<(usize, &'a Path)> {
     let named = ports.iter().enumerate().filter_map(|(index, port)| {
         let path = argument.strip_prefix(port.name.as_str())?.strip_prefix('=')?;
         Some((port.name.len(), index, path))
@@ -147,11 +159,16 @@ fn resolve<'a>(argument: &'a str, ports: &[Port]) -> Result<(usize, &'a Path)> {
     }
 }
 
-fn write_outputs(folder: &Path, ports: &[Port], outputs: &[Tensor]) -> Result<Vec<Written>> {
+fn write_outputs(
+    folder: &Path,
+    ports: &[FeatureDescription],
+    outputs: &DictionaryFeatureProvider,
+) -> Result<Vec<Written>> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut taken = BTreeSet::new();
     let mut all = Vec::new();
-    for (port, tensor) in ports.iter().zip(outputs) {
+    for port in ports {
+        let tensor = outputs.multi_array(&port.name).context("an output is missing")?;
         let stem = tensors::file_stem(&port.name);
         // Names that differ only in characters that file names cannot have.
         let stem = (1..)

@@ -71,16 +71,20 @@ impl Evaluation {
         total / mine.len().max(1) as f64
     }
 
-    /// The evaluation of scores, one row for each sample.
-    pub(crate) fn of(rows: &[Vec<f32>], samples: &Samples) -> Result<Self, CompressError> {
+    /// The evaluation of scores, one row and one label for each sample.
+    ///
+    /// # Errors
+    ///
+    /// If a label is out of range.
+    pub fn of(rows: &[Vec<f32>], labels: &[usize]) -> Result<Self, CompressError> {
         let classes = rows.first().map_or(0, Vec::len);
-        if let Some(label) = samples.labels.iter().find(|&&label| label >= classes) {
+        if let Some(label) = labels.iter().find(|&&label| label >= classes) {
             let message = format!("a sample has class {label}, but the model tells {classes} classes apart");
             return Err(CompressError::Unsuitable(message));
         }
         let right = |k: usize| {
             rows.iter()
-                .zip(&samples.labels)
+                .zip(labels)
                 .filter(|(row, label)| scores::in_top_k(row, **label, k))
                 .count()
         };
@@ -110,7 +114,7 @@ pub fn evaluate(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Evaluation, CompressError> {
     let rows = run_all(function, samples, options, progress)?;
-    Evaluation::of(&rows, samples)
+    Evaluation::of(&rows, &samples.labels)
 }
 
 fn run_all(

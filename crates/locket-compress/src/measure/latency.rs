@@ -89,9 +89,24 @@ pub fn latency(
     let mut buffers = OutputBuffers::new(&session.plan().outputs);
     let mut outputs = buffers.views();
     let views: Vec<TensorRef<'_>> = inputs.iter().map(Tensor::view).collect();
-    let mut once = || -> Result<u64, CompressError> {
+    Ok(latency_of(
+        || session.predict(&views, &mut outputs, None),
+        protocol,
+    )?)
+}
+
+/// Measures whatever predicts.
+///
+/// # Errors
+///
+/// The first of a prediction.
+pub fn latency_of<E>(
+    mut predict: impl FnMut() -> Result<(), E>,
+    protocol: LatencyProtocol,
+) -> Result<Latency, E> {
+    let mut once = || -> Result<u64, E> {
         let start = Instant::now();
-        session.predict(&views, &mut outputs, None)?;
+        predict()?;
         Ok(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     };
     let first_ns = once()?;

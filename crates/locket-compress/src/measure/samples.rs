@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use locket_data::{Dataset, InputSpec, NpyType, Preprocess, Quantization, SampleBuffer};
 use locket_mil::{Function, Type};
+use locket_runtime::Plan;
 use locket_tensor::{DType, Tensor};
 
 use crate::CompressError;
@@ -37,18 +38,7 @@ pub fn input_spec(function: &Function) -> Result<InputSpec, CompressError> {
             value.name
         )));
     };
-    let dtype = match dtype {
-        DType::Float32 => NpyType::F32,
-        DType::Float16 => NpyType::F16,
-        DType::Int8 => NpyType::I8,
-        DType::UInt8 => NpyType::U8,
-        DType::Int16 => NpyType::I16,
-        DType::Int32 => NpyType::I32,
-        other => {
-            let message = format!("input {}: samples cannot be made into {other}", value.name);
-            return Err(CompressError::Unsuitable(message));
-        }
-    };
+    let dtype = sample_type(&value.name, *dtype)?;
     let reader = function
         .operations
         .iter()
@@ -70,6 +60,38 @@ pub fn input_spec(function: &Function) -> Result<InputSpec, CompressError> {
         shape: shape.to_vec(),
         dtype,
         quantization,
+    })
+}
+
+/// What the input of a plan wants, of which nothing is left to say how integers are quantised.
+///
+/// # Errors
+///
+/// As [`input_spec`].
+pub fn input_spec_of_plan(plan: &Plan) -> Result<InputSpec, CompressError> {
+    let [port] = plan.inputs.as_slice() else {
+        let message = format!("expected a model with one input, found {}", plan.inputs.len());
+        return Err(CompressError::Unsuitable(message));
+    };
+    Ok(InputSpec {
+        shape: port.shape.to_vec(),
+        dtype: sample_type(&port.name, port.dtype)?,
+        quantization: None,
+    })
+}
+
+fn sample_type(input: &str, dtype: DType) -> Result<NpyType, CompressError> {
+    Ok(match dtype {
+        DType::Float32 => NpyType::F32,
+        DType::Float16 => NpyType::F16,
+        DType::Int8 => NpyType::I8,
+        DType::UInt8 => NpyType::U8,
+        DType::Int16 => NpyType::I16,
+        DType::Int32 => NpyType::I32,
+        other => {
+            let message = format!("input {input}: samples cannot be made into {other}");
+            return Err(CompressError::Unsuitable(message));
+        }
     })
 }
 

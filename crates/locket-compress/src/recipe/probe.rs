@@ -82,5 +82,5 @@ fn outputs(stream: &Stream<'_>, function: &Function, samples: &Samples) -> Resul
         let scores = values[0].to_f32().unwrap_or_default();
         scores[samples.label_offset.min(scores.len())..].to_vec()
     })?;
-    Evaluation::of(&rows, samples)
+    Evaluation::of(&rows, &samples.labels)
 }

@@ -19,6 +19,14 @@ pub(super) struct Scratch {
     affine: Vec<(f32, f32)>,
 }
 
+impl Scratch {
+    pub(super) fn wipe(&mut self, mut wipe: impl FnMut(&mut [u8])) {
+        wipe(&mut self.cropped);
+        wipe(bytemuck::cast_slice_mut(&mut self.floats));
+        self.resize.wipe(wipe);
+    }
+}
+
 impl Preprocess {
     /// Makes `input`'s elements from a raw sample and leaves them in `buffer`.
     ///

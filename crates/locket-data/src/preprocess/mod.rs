@@ -193,6 +193,15 @@ impl Preprocess {
         Ok(recipe)
     }
 
+    /// The recipe as [`Preprocess::parse`] reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`]: a side or an offset that the text form has no number for.
+    pub fn text(&self) -> Result<String, Problem> {
+        toml::to_string(self).map_err(|error| error.to_string().into())
+    }
+
     /// Checks what types do not express.
     fn check(&self) -> Result<(), String> {
         for (key, side) in [
@@ -269,6 +278,14 @@ impl SampleBuffer {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.elements.bytes()
+    }
+
+    /// Calls `wipe` for all memory that making the sample may have left data in.
+    pub fn wipe(&mut self, mut wipe: impl FnMut(&mut [u8])) {
+        wipe(bytemuck::cast_slice_mut(&mut self.elements.words));
+        wipe(&mut self.file);
+        wipe(&mut self.picture.pixels);
+        self.scratch.wipe(wipe);
     }
 
     /// The elements as `T`.

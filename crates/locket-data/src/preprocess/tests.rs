@@ -50,7 +50,7 @@ fn a_recipe_has_its_keys_and_defaults() {
         (full.layout, full.integer_input),
         (Layout::Nhwc, Some(IntegerInput::Raw))
     );
-    assert_eq!(recipe(&toml::to_string(&full).unwrap()), full);
+    assert_eq!(recipe(&full.text().unwrap()), full);
     assert_eq!(recipe(""), Preprocess::default());
     assert_eq!(recipe("mean = [1]").mean, [1.0]);
 }
@@ -394,4 +394,27 @@ fn a_buffer_is_not_allocated_again() {
         .unwrap();
     assert_eq!(buffer.bytes().as_ptr(), start);
     assert_eq!(buffer.elements::<f32>().unwrap(), [9.0; 192]);
+}
+
+#[test]
+fn a_wiped_buffer_holds_nothing_of_a_sample() {
+    let recipe = recipe("resize_short_side = 4\ncenter_crop = 3\nmean = [3, 2, 1]\nscale = [0.5]");
+    let sample = RawSample {
+        dtype: NpyType::U8,
+        shape: &[8, 9, 3],
+        bytes: &[200; 8 * 9 * 3],
+    };
+    let mut buffer = SampleBuffer::new();
+    recipe
+        .apply(sample, &InputSpec::float32(&[1, 3, 3, 3]), &mut buffer)
+        .unwrap();
+    assert!(buffer.bytes().iter().any(|&byte| byte != 0));
+    let mut bytes = 0;
+    buffer.wipe(|part| {
+        bytes += part.len();
+        part.fill(0);
+    });
+    // At least what was resized and what came out of it.
+    assert!(bytes >= 3 * 3 * 3 * (1 + 4), "{bytes}");
+    assert!(buffer.bytes().iter().all(|&byte| byte == 0));
 }

@@ -13,5 +13,5 @@ pub mod schema;
 pub mod wire;
 mod write;
 
-pub use read::{import, read};
+pub use read::{import, import_files, read};
 pub use write::{Precision, SOURCE_NAME_PREFIX, WRITER_VERSION_KEY, WriteOptions, WriteSummary, write};

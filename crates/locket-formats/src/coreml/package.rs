@@ -1,18 +1,18 @@
 //! The `.mlpackage` folder: a manifest, the model file, and weight files beside it.
 //!
-//! Reading finds the model file through the manifest and keeps every path inside the package: a path with `..`,
-//! an absolute path, or a symbolic link that leads outside is refused.
+//! Reading finds the model file through the manifest; [`Files`] keeps every path inside the package.
 //!
 //! Writing happens in a folder beside the target, which takes the target's place by renaming once it is complete:
 //! whoever looks sees the old package or the new one. What is not a package is never replaced. Identifiers in the
 //! manifest are derived from the contents, so that equal contents give equal bytes.
 
 use std::fs;
-use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::files::Files;
 use crate::limits::Limits;
 use crate::{Format, FormatError};
 
@@ -24,6 +24,8 @@ const WEIGHTS_PATH: &str = "com.apple.CoreML/weights";
 pub const WEIGHT_FILE_NAME: &str = "@model_path/weights/weight.bin";
 /// The prefix of weight file names, which stands for the folder of the model file.
 const MODEL_FOLDER_PREFIX: &str = "@model_path/";
+/// The folder of a package that everything but the manifest is in.
+const DATA: &str = "Data";
 const MANIFEST: &str = "Manifest.json";
 const AUTHOR: &str = "com.apple.CoreML";
 /// Largest manifest that is read; real ones have 600 bytes.
@@ -48,10 +50,9 @@ fn invalid(place: impl Into<String>, expected: impl Into<String>, found: impl In
 /// A package whose manifest was read.
 #[derive(Debug)]
 pub struct Package {
-    /// The folder of the model file, resolved.
-    folder: PathBuf,
-    /// The model file, resolved.
-    model: PathBuf,
+    files: Files,
+    /// The model file, by its path in the package.
+    model: String,
 }
 
 impl Package {
@@ -59,7 +60,7 @@ impl Package {
     ///
     /// # Errors
     /// When there is no package, its manifest is broken, or it leads outside the package.
-    pub fn open(path: &Path) -> Result<Self, FormatError> {
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self, FormatError> {
         let metadata = fs::metadata(path).map_err(|source| io(path, source))?;
         if !metadata.is_dir() {
             return Err(invalid(
@@ -68,33 +69,34 @@ impl Package {
                 "a file",
             ));
         }
-        let manifest = read_manifest(path)?;
-        let data = path.join("Data");
-        let model = confined(&data, model_path(&manifest)?)?;
-        let folder = model.parent().unwrap_or(&data).to_owned();
-        Ok(Self { folder, model })
+        Self::of(Files::folder(path), limits)
     }
 
-    /// The model file.
-    #[must_use]
-    pub fn model(&self) -> &Path {
-        &self.model
+    /// The package that consists of these files; reads its manifest.
+    ///
+    /// # Errors
+    /// When the manifest is missing or broken, or leads outside the package.
+    pub fn of(files: Files, limits: &Limits) -> Result<Self, FormatError> {
+        let manifest = read_manifest(&files)?;
+        let model = format!("{DATA}/{}", model_path(&manifest)?);
+        files.get(&model, Format::CoreMl, limits)?;
+        Ok(Self { files, model })
     }
 
     /// Reads the model file.
     ///
     /// # Errors
     /// When it cannot be read or is larger than the limits admit.
-    pub fn read_model(&self, limits: &Limits) -> Result<Vec<u8>, FormatError> {
-        read_file(&self.model, limits.max_file_bytes)
+    pub fn read_model(&self, limits: &Limits) -> Result<Bytes, FormatError> {
+        self.files.get(&self.model, Format::CoreMl, limits)
     }
 
-    /// Finds the weight file that a program calls `name`.
+    /// Reads the weight file that a program calls `name`.
     ///
     /// # Errors
     /// When the name does not start with `@model_path/`, leads outside the folder of the model file, or names
-    /// no file.
-    pub fn weight_file(&self, name: &str) -> Result<PathBuf, FormatError> {
+    /// no file, or the file is larger than the limits admit.
+    pub fn weight_file(&self, name: &str, limits: &Limits) -> Result<Bytes, FormatError> {
         let relative = name.strip_prefix(MODEL_FOLDER_PREFIX).ok_or_else(|| {
             invalid(
                 "name of a weight file",
@@ -102,47 +104,18 @@ impl Package {
                 format!("`{name}`"),
             )
         })?;
-        confined(&self.folder, relative)
+        let folder = self.model.rsplit_once('/').map_or("", |(folder, _)| folder);
+        self.files
+            .get(&format!("{folder}/{relative}"), Format::CoreMl, limits)
     }
 }
 
-/// Reads a regular file of at most `limit` bytes.
-pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, FormatError> {
-    check_file(path, limit)?;
-    let file = fs::File::open(path).map_err(|source| io(path, source))?;
-    let mut bytes = Vec::new();
-    // The file may have grown since it was measured.
-    file.take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|source| io(path, source))?;
-    Ok(bytes)
-}
-
-/// Checks that `path` is a regular file of at most `limit` bytes.
-pub(crate) fn check_file(path: &Path, limit: u64) -> Result<(), FormatError> {
-    let metadata = fs::metadata(path).map_err(|source| io(path, source))?;
-    if !metadata.is_file() {
-        return Err(invalid(
-            path.display().to_string(),
-            "a regular file",
-            "something else",
-        ));
-    }
-    if metadata.len() > limit {
-        let place = path.display().to_string();
-        return Err(FormatError::Limit {
-            format: Format::CoreMl,
-            place,
-            limit,
-            found: metadata.len(),
-        });
-    }
-    Ok(())
-}
-
-fn read_manifest(package: &Path) -> Result<Value, FormatError> {
-    let path = package.join(MANIFEST);
-    let bytes = read_file(&path, MAX_MANIFEST_BYTES)?;
+fn read_manifest(files: &Files) -> Result<Value, FormatError> {
+    let limits = Limits {
+        max_file_bytes: MAX_MANIFEST_BYTES,
+        ..Limits::default()
+    };
+    let bytes = files.get(MANIFEST, Format::CoreMl, &limits)?;
     let manifest: Value = serde_json::from_slice(&bytes)
         .map_err(|error| invalid(MANIFEST, "JSON", format!("something else ({error})")))?;
     let version = manifest
@@ -167,32 +140,6 @@ fn model_path(manifest: &Value) -> Result<&str, FormatError> {
     let item = item.ok_or_else(|| invalid(place("itemInfoEntries"), format!("an item `{root}`"), "none"))?;
     let path = item.get("path").and_then(Value::as_str);
     path.ok_or_else(|| invalid(place(&format!("item `{root}`")), "a path", "none"))
-}
-
-/// Joins a path from a file to a folder of the package, which it must not leave.
-fn confined(folder: &Path, relative: &str) -> Result<PathBuf, FormatError> {
-    let inside = || format!("a path inside {}", folder.display());
-    let normal = |component| matches!(component, Component::Normal(_));
-    // A backslash would be a separator on another system: refuse it here too.
-    if relative.is_empty() || relative.contains(['\\', '\0']) || !Path::new(relative).components().all(normal)
-    {
-        return Err(invalid(
-            format!("path `{relative}`"),
-            inside(),
-            "one that leads elsewhere",
-        ));
-    }
-    let joined = folder.join(relative);
-    let resolved = fs::canonicalize(&joined).map_err(|source| io(&joined, source))?;
-    let base = fs::canonicalize(folder).map_err(|source| io(folder, source))?;
-    if !resolved.starts_with(&base) {
-        return Err(invalid(
-            format!("path `{relative}`"),
-            inside(),
-            "a link that leads elsewhere",
-        ));
-    }
-    Ok(resolved)
 }
 
 /// A package that is being written, beside its target.
@@ -240,7 +187,7 @@ impl Staging {
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.join("Data")
+        self.folder.join(DATA)
     }
 
     /// Where the weight file goes, if there is one.
@@ -324,7 +271,7 @@ fn check_replaceable(target: &Path) -> Result<(), FormatError> {
         "a symbolic link"
     } else if !metadata.is_dir() {
         "a file"
-    } else if read_manifest(target).is_err() {
+    } else if read_manifest(&Files::folder(target)).is_err() {
         "a folder without the manifest of a package"
     } else {
         return Ok(());
@@ -397,16 +344,15 @@ mod tests {
         write(&target, b"one", Some(b"weights"));
         let first = fs::read(target.join("Manifest.json")).unwrap();
         write(&target, b"two", None);
-        let package = Package::open(&target).unwrap();
-        assert_eq!(package.read_model(&Limits::default()).unwrap(), b"two");
-        assert!(package.weight_file(WEIGHT_FILE_NAME).is_err());
+        let limits = Limits::default();
+        let package = Package::open(&target, &limits).unwrap();
+        assert_eq!(&package.read_model(&limits).unwrap()[..], b"two");
+        assert!(package.weight_file(WEIGHT_FILE_NAME, &limits).is_err());
         write(&target, b"one", Some(b"weights"));
         assert_eq!(fs::read(target.join("Manifest.json")).unwrap(), first);
-        let weights = Package::open(&target)
-            .unwrap()
-            .weight_file(WEIGHT_FILE_NAME)
-            .unwrap();
-        assert_eq!(fs::read(weights).unwrap(), b"weights");
+        let package = Package::open(&target, &limits).unwrap();
+        let weights = package.weight_file(WEIGHT_FILE_NAME, &limits).unwrap();
+        assert_eq!(&weights[..], b"weights");
         assert_eq!(entries(folder.path()), ["m.mlpackage"]);
     }
 
@@ -452,7 +398,8 @@ mod tests {
         let target = folder.path().join("m.mlpackage");
         write(&target, b"one", Some(b"weights"));
         fs::write(folder.path().join("secret"), "x").unwrap();
-        let package = Package::open(&target).unwrap();
+        let limits = Limits::default();
+        let package = Package::open(&target, &limits).unwrap();
         let names = [
             "../../../../secret",
             "/etc/passwd",
@@ -463,16 +410,20 @@ mod tests {
         ];
         for name in names {
             assert!(
-                package.weight_file(&format!("@model_path/{name}")).is_err(),
+                package
+                    .weight_file(&format!("@model_path/{name}"), &limits)
+                    .is_err(),
                 "{name}"
             );
         }
-        assert!(package.weight_file("weights/weight.bin").is_err());
+        assert!(package.weight_file("weights/weight.bin", &limits).is_err());
         let manifest = fs::read_to_string(target.join("Manifest.json")).unwrap();
         let evil = manifest.replace("com.apple.CoreML/model.mlmodel", "../../secret");
         fs::write(target.join("Manifest.json"), evil).unwrap();
-        let error = Package::open(&target).unwrap_err().to_string();
-        assert!(error.contains("path `../../secret`"), "{error}");
+        let error = Package::open(&target, &Limits::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("path `Data/../../secret`"), "{error}");
     }
 
     #[cfg(unix)]
@@ -485,9 +436,9 @@ mod tests {
         fs::remove_file(&weights).unwrap();
         fs::write(folder.path().join("secret"), "x").unwrap();
         std::os::unix::fs::symlink(folder.path().join("secret"), &weights).unwrap();
-        let error = Package::open(&target)
+        let error = Package::open(&target, &Limits::default())
             .unwrap()
-            .weight_file(WEIGHT_FILE_NAME)
+            .weight_file(WEIGHT_FILE_NAME, &Limits::default())
             .unwrap_err()
             .to_string();
         assert!(error.contains("a link that leads elsewhere"), "{error}");
@@ -520,10 +471,12 @@ mod tests {
         ];
         for (manifest, expected) in cases {
             fs::write(target.join("Manifest.json"), manifest).unwrap();
-            let error = Package::open(&target).unwrap_err().to_string();
+            let error = Package::open(&target, &Limits::default())
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{manifest}: {error}");
         }
-        assert!(Package::open(&folder.path().join("none.mlpackage")).is_err());
+        assert!(Package::open(&folder.path().join("none.mlpackage"), &Limits::default()).is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::metadata::{self, CLASSES};
 use super::package::Package;
 use super::schema::{self, Model, ModelKind};
 use super::wire::{self, Context};
+use crate::files::Files;
 use crate::import::{Import, ReadOptions};
 use crate::limits::Limits;
 use crate::{Format, FormatError};
@@ -75,7 +76,18 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Program, FormatError> {
 /// # Errors
 /// When the package is broken, over a limit, or not an ML Program.
 pub fn import(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
-    let package = Package::open(path)?;
+    import_package(&Package::open(path, limits)?, options, limits)
+}
+
+/// Reads the package whose files are given, by their paths in its folder.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_files(files: Files, options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
+    import_package(&Package::of(files, limits)?, options, limits)
+}
+
+fn import_package(package: &Package, options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
     let bytes = package.read_model(limits)?;
     let mut context = Context::new(limits);
     let model: Model<'_> = wire::decode(&bytes, 0, &mut context)?;
@@ -91,7 +103,7 @@ pub fn import(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Imp
         return Err(invalid("the program", "version 1", format!("{}", file.version)));
     }
     check_operation_count(&file, limits)?;
-    let mut constants = Constants::new(&package, limits);
+    let mut constants = Constants::new(package, limits);
     let mut functions = Vec::new();
     let mut classes = Vec::new();
     for (name, function) in &file.functions {

@@ -1,7 +1,6 @@
 //! The walk over the graph: each node is folded, lowered, or kept as a foreign operation.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use locket_mil::{Diagnostic, Program, Severity, SourceFormat};
 use locket_tensor::{DType, Tensor};
@@ -12,6 +11,7 @@ use super::node::Node;
 use super::ops::{self, Operator};
 use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::tensor::{self, Constant, Source};
+use crate::files::Files;
 use crate::import::{Builder, Import, ReadOptions, Refusal, Var, codes};
 use crate::limits::Limits;
 use crate::{Format, FormatError};
@@ -36,7 +36,7 @@ struct Lowering<'a> {
 /// If the model contradicts itself or is over a limit.
 pub(super) fn lower(
     model: &ModelProto,
-    folder: Option<&Path>,
+    beside: Option<&Files>,
     options: &ReadOptions,
     limits: &Limits,
 ) -> Result<Import, FormatError> {
@@ -47,7 +47,7 @@ pub(super) fn lower(
         builder: Builder::new(Format::Onnx, limits),
         names: BTreeMap::new(),
         stated: BTreeMap::new(),
-        source: Source { folder, limits },
+        source: Source { beside, limits },
         opset: standard_opset(model),
         functions: function_names(model),
         fold_budget: fold::BUDGET_ELEMS,

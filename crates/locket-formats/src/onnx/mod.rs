@@ -18,12 +18,14 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
 use locket_tensor::Tensor;
 use prost::Message;
 
+use crate::files::Files;
 pub use crate::import::{Import, ReadOptions};
 use crate::limits::Limits;
 use crate::{Format, FormatError};
@@ -39,7 +41,7 @@ pub fn read(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Impor
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    read_message(bytes, Some(folder), options, limits)
+    read_message(bytes, Some(&Files::folder(folder)), options, limits)
 }
 
 /// Reads the model in `bytes`; external data is refused.
@@ -48,17 +50,33 @@ pub fn read(path: &Path, options: &ReadOptions, limits: &Limits) -> Result<Impor
 ///
 /// As [`read`].
 pub fn read_bytes(bytes: &[u8], options: &ReadOptions, limits: &Limits) -> Result<Import, FormatError> {
-    read_shared(Bytes::copy_from_slice(bytes), options, limits)
+    read_given(Bytes::copy_from_slice(bytes), None, options, limits)
 }
 
-/// As [`read_bytes`], of bytes that constants may stay slices of.
-pub(crate) fn read_shared(
+/// As [`read_bytes`], of bytes that constants may stay slices of, with external data in the files beside them if there are any.
+pub(crate) fn read_given(
     bytes: Bytes,
+    beside: Option<&Files>,
     options: &ReadOptions,
     limits: &Limits,
 ) -> Result<Import, FormatError> {
     crate::file::check_size(bytes.len(), Format::Onnx, limits)?;
-    read_message(bytes, None, options, limits)
+    read_message(bytes, beside, options, limits)
+}
+
+/// The files in which the model keeps external data, by their names, each once.
+///
+/// # Errors
+///
+/// If the bytes are no ONNX model, or over a limit.
+pub fn external_files(bytes: &Bytes, limits: &Limits) -> Result<BTreeSet<String>, FormatError> {
+    crate::file::check_size(bytes.len(), Format::Onnx, limits)?;
+    let model = decode(bytes.clone(), limits)?;
+    let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
+    Ok(initializers
+        .filter_map(tensor::external_file)
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Reads a single tensor, such as the `.pb` files beside ONNX's own tests; gives its name with it.
@@ -70,7 +88,7 @@ pub fn read_tensor(bytes: &[u8], limits: &Limits) -> Result<(String, Tensor), Fo
     crate::file::check_size(bytes.len(), Format::Onnx, limits)?;
     let proto = proto::TensorProto::decode(bytes).map_err(|error| undecodable("a tensor", &error))?;
     let name = proto.name.clone().unwrap_or_default();
-    let source = tensor::Source { folder: None, limits };
+    let source = tensor::Source { beside: None, limits };
     match tensor::read(&proto, "the tensor", &source)? {
         tensor::Constant::Tensor(tensor) => Ok((name, tensor)),
         tensor::Constant::Foreign(kind) => Err(FormatError::Unsupported {
@@ -93,11 +111,15 @@ fn undecodable(what: &str, error: &prost::DecodeError) -> FormatError {
 
 fn read_message(
     bytes: Bytes,
-    folder: Option<&Path>,
+    beside: Option<&Files>,
     options: &ReadOptions,
     limits: &Limits,
 ) -> Result<Import, FormatError> {
+    let model = decode(bytes, limits)?;
+    lower::lower(&model, beside, options, limits)
+}
+
+fn decode(bytes: Bytes, limits: &Limits) -> Result<proto::ModelProto, FormatError> {
     scan::scan(&bytes, limits)?;
-    let model = proto::ModelProto::decode(bytes).map_err(|error| undecodable("an ONNX model", &error))?;
-    lower::lower(&model, folder, options, limits)
+    proto::ModelProto::decode(bytes).map_err(|error| undecodable("an ONNX model", &error))
 }

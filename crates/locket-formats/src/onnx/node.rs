@@ -236,7 +236,7 @@ impl<'a> Node<'a> {
             .as_ref()
             .ok_or_else(|| self.wrong_kind(name, "a tensor"))?;
         let source = Source {
-            folder: None,
+            beside: None,
             limits: self.limits,
         };
         match tensor::read(

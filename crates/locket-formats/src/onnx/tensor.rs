@@ -3,13 +3,12 @@
 //! Every element count is checked against the payload before anything is allocated, so a constant never takes more
 //! memory than the file (or the external file beside it) has bytes for.
 
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Component, Path};
-
+use bytes::Bytes;
 use half::{bf16, f16};
 use locket_tensor::{DType, Element, Tensor, TensorError};
 
 use super::proto::TensorProto;
+use crate::files::Files;
 use crate::limits::Limits;
 use crate::{Format, FormatError};
 
@@ -23,8 +22,8 @@ pub(super) enum Constant {
 
 /// Where external data may be read from, and how much.
 pub(super) struct Source<'a> {
-    /// The folder of the model file; `None` when the model came as bytes.
-    pub(super) folder: Option<&'a Path>,
+    /// The files beside the model; `None` when the model came alone.
+    pub(super) beside: Option<&'a Files>,
     /// The caller's limits.
     pub(super) limits: &'a Limits,
 }
@@ -100,8 +99,7 @@ pub(super) fn read(proto: &TensorProto, place: &str, source: &Source<'_>) -> Res
     let elems = locket_tensor::element_count(&shape).unwrap_or(usize::MAX);
     let bytes = dtype.packed_bytes(elems).unwrap_or(usize::MAX);
     let tensor = if proto.data_location == Some(1) || !proto.external_data.is_empty() {
-        let payload = read_external(proto, place, bytes, source)?;
-        Tensor::from_bytes(dtype, &shape, &payload)
+        Tensor::of_file(dtype, &shape, read_external(proto, place, bytes, source)?)
     } else if let Some(raw) = &proto.raw_data {
         if raw.len() != bytes {
             return Err(invalid(
@@ -257,30 +255,34 @@ fn narrow<From: Copy, To: Element + TryFrom<From>>(
     Ok(Tensor::from_slice(shape, &narrowed?))
 }
 
+fn external<'a>(proto: &'a TensorProto, key: &str) -> Option<&'a str> {
+    let entries = &proto.external_data;
+    let found = entries.iter().find(|entry| entry.key.as_deref() == Some(key));
+    found.and_then(|entry| entry.value.as_deref())
+}
+
+/// The file beside the model that the constant's data is in, if it is.
+pub(super) fn external_file(proto: &TensorProto) -> Option<&str> {
+    external(proto, "location")
+}
+
 /// Reads `expected` bytes from the file beside the model that `proto` names.
 fn read_external(
     proto: &TensorProto,
     place: &str,
     expected: usize,
     source: &Source<'_>,
-) -> Result<Vec<u8>, FormatError> {
-    let entry = |key: &str| {
-        let found = proto
-            .external_data
-            .iter()
-            .find(|entry| entry.key.as_deref() == Some(key));
-        found.and_then(|entry| entry.value.as_deref())
-    };
-    let number = |key: &str| match entry(key) {
+) -> Result<Bytes, FormatError> {
+    let number = |key: &str| match external(proto, key) {
         None => Ok(None),
         Some(text) => text
             .parse::<u64>()
             .map(Some)
             .map_err(|_| invalid(place, format!("a number as external {key}"), text)),
     };
-    let location = entry("location")
+    let location = external_file(proto)
         .ok_or_else(|| invalid(place, "the location of its external data".to_owned(), "none"))?;
-    let Some(folder) = source.folder else {
+    let Some(beside) = source.beside else {
         return Err(FormatError::Unsupported {
             format: Format::Onnx,
             place: place.to_owned(),
@@ -288,16 +290,6 @@ fn read_external(
             help: "read the model by its path".to_owned(),
         });
     };
-    let inside = Path::new(location)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    if !inside || location.is_empty() {
-        return Err(invalid(
-            place,
-            "external data in the folder of the model".to_owned(),
-            location,
-        ));
-    }
     let offset = number("offset")?.unwrap_or(0);
     let wanted = u64::try_from(expected).unwrap_or(u64::MAX);
     if let Some(length) = number("length")?
@@ -305,44 +297,17 @@ fn read_external(
     {
         return Err(invalid(place, format!("{wanted} bytes of external data"), length));
     }
-    read_part(folder, location, offset, wanted, place)
-}
-
-/// Reads `count` bytes at `offset` of `folder/location`, which must not be a link to elsewhere.
-fn read_part(
-    folder: &Path,
-    location: &str,
-    offset: u64,
-    count: u64,
-    place: &str,
-) -> Result<Vec<u8>, FormatError> {
-    let path = folder.join(location);
-    let io = |source| FormatError::Io {
-        path: path.clone(),
-        source,
-    };
-    let root = folder.canonicalize().map_err(io)?;
-    let real = path.canonicalize().map_err(io)?;
-    if !real.starts_with(&root) {
-        return Err(invalid(
+    let file = beside.get(location, Format::Onnx, source.limits)?;
+    let start = usize::try_from(offset).ok();
+    let range = start.and_then(|start| Some(start..start.checked_add(expected)?));
+    let range = range.filter(|range| range.end <= file.len()).ok_or_else(|| {
+        invalid(
             place,
-            "external data in the folder of the model".to_owned(),
-            real.display(),
-        ));
-    }
-    let mut file = std::fs::File::open(&real).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
-    if offset.checked_add(count).is_none_or(|end| end > length) {
-        return Err(invalid(
-            place,
-            format!("{count} bytes at {offset} of {location}"),
-            format!("a file of {length} bytes"),
-        ));
-    }
-    file.seek(SeekFrom::Start(offset)).map_err(io)?;
-    let mut bytes = Vec::new();
-    file.take(count).read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
+            format!("{wanted} bytes at {offset} of {location}"),
+            format!("a file of {} bytes", file.len()),
+        )
+    })?;
+    Ok(file.slice(range))
 }
 
 fn invalid(place: &str, expected: String, found: impl ToString) -> FormatError {
@@ -368,12 +333,14 @@ mod tests {
     use locket_tensor::{DType, Tensor};
 
     use super::{Constant, Source, read};
+    use crate::files::Files;
     use crate::limits::Limits;
     use crate::onnx::proto::{StringStringEntry, TensorProto};
 
     fn read_with(proto: &TensorProto, folder: Option<&std::path::Path>) -> Result<Tensor, String> {
+        let beside = folder.map(Files::folder);
         let source = Source {
-            folder,
+            beside: beside.as_ref(),
             limits: &Limits::small(),
         };
         match read(proto, "w", &source).map_err(|error| error.to_string())? {

@@ -14,16 +14,20 @@ pub struct OutputBuffers {
 impl OutputBuffers {
     /// Reserves it for the outputs of [`Plan::outputs`](crate::Plan::outputs).
     pub fn new(ports: &[Port]) -> Self {
-        let bytes = |port: &Port| port.dtype.packed_bytes(port.shape.iter().product()).unwrap_or(0);
+        Self::of(ports.iter().map(|port| (port.dtype, port.shape.to_vec())))
+    }
+
+    /// Reserves it for tensors of these types and shapes.
+    pub fn of(ports: impl IntoIterator<Item = (DType, Vec<usize>)>) -> Self {
+        let ports: Vec<(DType, Vec<usize>)> = ports.into_iter().collect();
+        let bytes =
+            |(dtype, shape): &(DType, Vec<usize>)| dtype.packed_bytes(shape.iter().product()).unwrap_or(0);
         Self {
-            ports: ports
-                .iter()
-                .map(|port| (port.dtype, port.shape.to_vec()))
-                .collect(),
             buffers: ports
                 .iter()
                 .map(|port| AlignedBytes::zeroed(bytes(port)))
                 .collect(),
+            ports,
         }
     }
 
@@ -38,6 +42,11 @@ impl OutputBuffers {
                 bytes: buffer.as_mut_slice(),
             })
             .collect()
+    }
+
+    /// The bytes of each output.
+    pub fn bytes(&self) -> impl Iterator<Item = &[u8]> {
+        self.buffers.iter().map(AlignedBytes::as_slice)
     }
 
     /// The outputs, copied.

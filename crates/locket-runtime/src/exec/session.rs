@@ -37,14 +37,14 @@ pub enum RunError {
         /// The type given.
         found: String,
     },
-    /// The deadline passed; `step` was the next to run.
+    /// The deadline passed.
     #[error("deadline of {budget:?} exceeded after {elapsed:?}, before {operator}")]
     DeadlineExceeded {
         /// Time allowed.
         budget: Duration,
         /// Time taken when it was noticed.
         elapsed: Duration,
-        /// The operation that was next.
+        /// The operation that was next, or that the outputs were.
         operator: String,
     },
 }
@@ -178,7 +178,7 @@ impl Session {
         };
         for (index, step) in self.plan.steps.iter().enumerate() {
             if let Some((start, budget)) = started {
-                check_deadline(start, budget, step)?;
+                check_deadline(start, budget, || step.origin.first().unwrap_or(&step.kind))?;
             }
             match observer.as_deref_mut() {
                 None => run_step(step, given, arena, self.scratch.as_mut_slice(), &mut self.pool),
@@ -194,6 +194,9 @@ impl Session {
                     });
                 }
             }
+        }
+        if let Some((start, budget)) = started {
+            check_deadline(start, budget, || "the outputs")?;
         }
         for (port, tensor) in self.plan.outputs.iter().zip(outputs) {
             match &port.place {
@@ -252,16 +255,19 @@ fn is_aligned(tensor: &TensorRef<'_>) -> bool {
     tensor.bytes.as_ptr().addr().is_multiple_of(element_bytes)
 }
 
-fn check_deadline(start: Instant, budget: Duration, next: &PlannedStep) -> Result<(), RunError> {
+fn check_deadline<'a>(
+    start: Instant,
+    budget: Duration,
+    next: impl FnOnce() -> &'a str,
+) -> Result<(), RunError> {
     let elapsed = start.elapsed();
     if elapsed <= budget {
         return Ok(());
     }
-    let operator = next.origin.first().unwrap_or(&next.kind).clone();
     Err(RunError::DeadlineExceeded {
         budget,
         elapsed,
-        operator,
+        operator: next().to_owned(),
     })
 }
 

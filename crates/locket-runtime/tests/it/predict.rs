@@ -154,6 +154,28 @@ fn a_late_prediction_is_an_error_and_the_session_lives() {
     assert_eq!(predict(&mut session, &inputs), expected);
 }
 
+#[test]
+fn a_prediction_that_is_late_after_its_last_step_is_late() {
+    // Without a step, only the test after the last one is left.
+    let function =
+        function("func main opset ios16 (%x: fp32[1]) -> (y: %y) {\n  %y: fp32[2] = ramp(0.0, 1.0)\n}");
+    let mut session = session(&function, Isa::best(), 1);
+    assert!(session.plan().steps.is_empty());
+    let mut bytes = [7; 8];
+    let output = TensorMut {
+        dtype: locket_tensor::DType::Float32,
+        shape: &[2],
+        bytes: &mut bytes,
+    };
+    let input = input(&function, 0);
+    let outcome = session.predict(&[input.view()], &mut [output], Some(Duration::ZERO));
+    let Err(RunError::DeadlineExceeded { operator, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(operator, "the outputs");
+    assert_eq!(bytes, [7; 8], "outputs are untouched");
+}
+
 #[derive(Default)]
 struct Names(Vec<String>);
 

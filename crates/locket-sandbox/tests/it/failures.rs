@@ -45,6 +45,19 @@ fn a_worker_that_hangs_is_given_up_at_the_deadline() {
 }
 
 #[test]
+fn a_worker_that_was_given_up_is_reaped_without_a_further_request() {
+    let mut broker = start(options());
+    let process = format!("/proc/{}", broker.pid().expect("it runs"));
+    broker.request(HANG, &[], SHORT).expect_err("it hangs");
+    assert_eq!(broker.pid(), None);
+    let given_up = Instant::now();
+    while std::fs::exists(&process).expect("there is /proc") {
+        assert!(given_up.elapsed() < PATIENCE, "it is never reaped");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_worker_that_exits_is_noticed_at_once() {
     let error = fails(EXIT, &[], PATIENCE);
     assert!(matches!(error, SandboxError::Died(Death::Exit(7))), "{error}");

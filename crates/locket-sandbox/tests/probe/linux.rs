@@ -94,7 +94,7 @@ fn misbehave() -> ! {
 /// Replies with the envelope that the request holds: sequence (added to the right one), kind, length, rings.
 fn forge() -> ! {
     let (worker, ()) = worker::enter(|_| Ok(()));
-    worker.serve_outlaw(|request, sequence| {
+    worker.serve_outlaw(|request, sequence, _| {
         let word =
             |at: usize| u32::from_le_bytes(request.bytes[at * 4..][..4].try_into().expect("four bytes"));
         if request.kind == 0 {

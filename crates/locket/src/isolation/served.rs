@@ -1,152 +1,249 @@
 //! The side that is locked in: reads the model, plans it, starts threads, then predicts.
 
-use bytes::Bytes;
-use locket_formats::{ReadOptions, limits::Limits};
-use locket_runtime::{CompiledFile, RunError, Session};
-use locket_sandbox::worker;
-use locket_tensor::{AlignedBytes, TensorMut, TensorRef};
+use std::time::Duration;
 
-use super::protocol::{DESCRIBE, DONE, FAILED, HEADER_BYTES, Interface, LATE, PREDICT, Settings, bytes};
+use bytes::Bytes;
+use locket_data::RawSample;
+use locket_formats::{Import, ReadOptions, coreml, files::Files, limits::Limits, onnx, read_given};
+use locket_runtime::{CompiledFile, OutputBuffers, RunError};
+use locket_sandbox::{
+    Wipe, scrub_stack,
+    worker::{self, ReplyArea},
+};
+use locket_tensor::TensorRef;
+
+use super::protocol::{
+    self, DESCRIBE, DONE, FAILED, HEADER_BYTES, Interface, LATE, PICTURE, PREDICT, SAMPLE, Settings,
+    UNREADABLE, bytes, needs,
+};
 use crate::{
-    FeatureDescription, Isolation, ModelConfiguration,
+    Isolation, ModelConfiguration,
     model::{CompiledModel, InProcess, describe, options},
+    pictures::{Given, PictureError},
 };
 
-/// A model with room for what goes in and out.
+/// Stack below the loop of requests that a prediction or a picture's decoder may have left data in; a test has them run with no more.
+const STACK_BYTES: usize = 128 << 10;
+
+/// A model with room for what comes out.
 struct Served {
-    session: Session,
+    model: InProcess,
     interface: Interface,
-    inputs: Vec<AlignedBytes>,
-    outputs: Vec<AlignedBytes>,
+    outputs: OutputBuffers,
 }
 
-/// Serves the model in the only file; never returns.
+/// Serves the model in the files that were handed over; never returns.
 pub(super) fn serve(settings: &Settings) -> ! {
-    let (worker, mut served) = worker::enter(|inherited| {
-        let file = inherited.files().first().ok_or("no model was handed over")?;
-        Served::new(Bytes::from_static(file), settings)
-    });
-    worker.serve(move |request, reply| match request.kind {
-        DESCRIBE => {
-            reply.push(served.interface.text().as_bytes());
-            DONE
-        }
-        PREDICT => match served.predict(request.bytes) {
-            Ok(()) => {
-                for output in &served.outputs {
-                    reply.push(output.as_slice());
-                }
-                served.wipe();
-                DONE
-            }
-            Err(RunError::DeadlineExceeded {
-                elapsed, operator, ..
-            }) => {
-                served.wipe();
-                reply.push(
-                    &u64::try_from(elapsed.as_nanos())
-                        .unwrap_or(u64::MAX)
-                        .to_le_bytes(),
-                );
-                reply.push(&operator.as_bytes()[..operator.len().min(200)]);
-                LATE
-            }
-            Err(error) => {
-                reply.push(error.to_string().as_bytes());
-                FAILED
-            }
+    // A program whose allocator overwrites only when asked is asked here.
+    Wipe::ask();
+    let (worker, served) = worker::enter(|inherited| Served::new(inherited.files(), settings));
+    worker.serve_and_discard(
+        served,
+        |served, request, reply| {
+            let outcome = match request.kind {
+                DESCRIBE => return served.describe(reply),
+                PREDICT => served.predict(request.bytes),
+                PICTURE => served.predict_picture(request.bytes),
+                SAMPLE => served.predict_sample(request.bytes),
+                _ => return FAILED,
+            };
+            served.tell(outcome, reply)
         },
-        _ => FAILED,
+        Served::discard,
+    )
+}
+
+/// The model in the files, which the settings name.
+fn load(files: &[&'static [u8]], settings: &Settings) -> Result<InProcess, String> {
+    let configuration = ModelConfiguration {
+        threads: Some(settings.threads),
+        isa: Some(settings.isa),
+        precision: settings.precision,
+        depth_first: settings.depth_first,
+        memory_budget: settings.memory_budget,
+        function_name: settings.function.clone(),
+        preprocess: settings.preprocess.clone(),
+        isolation: Isolation::InProcess,
+        ..ModelConfiguration::default()
+    };
+    let mut named = settings
+        .files
+        .iter()
+        .cloned()
+        .zip(files.iter().map(|file| Bytes::from_static(file)));
+    let (reading, limits) = (ReadOptions::default(), Limits::default());
+    let import = match named.next() {
+        Some((name, model)) if name.is_empty() => {
+            if model.starts_with(b"LOCKET\r\n") {
+                let plan = CompiledFile::from_bytes(model)
+                    .and_then(|file| file.plan(options(&configuration)))
+                    .map_err(|error| error.to_string())?;
+                let loaded = InProcess::of_compiled(plan, &configuration);
+                return loaded.map_err(|error| error.to_string());
+            }
+            read_file(model, named.collect(), &reading, &limits)?
+        }
+        first => {
+            let files = Files::given(first.into_iter().chain(named));
+            coreml::import_files(files, &reading, &limits).map_err(|error| error.to_string())?
+        }
+    };
+    let model = CompiledModel::of("the model".into(), import);
+    model.load_here(&configuration).map_err(|error| error.to_string())
+}
+
+/// Reads ONNX or TFLite; asks for the files that external data is in if they were not handed over.
+fn read_file(
+    model: Bytes,
+    beside: Vec<(String, Bytes)>,
+    options: &ReadOptions,
+    limits: &Limits,
+) -> Result<Import, String> {
+    let has_files = !beside.is_empty();
+    let read = read_given(model.clone(), Some(&Files::given(beside)), options, limits);
+    read.map_err(|error| match onnx::external_files(&model, limits) {
+        Ok(names) if !has_files && !names.is_empty() => needs(&names),
+        _ => error.to_string(),
     })
 }
 
 impl Served {
-    fn new(file: Bytes, settings: &Settings) -> Result<Self, String> {
-        let configuration = ModelConfiguration {
-            threads: Some(settings.threads),
-            isa: Some(settings.isa),
-            precision: settings.precision,
-            memory_budget: settings.memory_budget,
-            latency_budget: settings.latency_budget,
-            function_name: settings.function.clone(),
-            isolation: Isolation::InProcess,
-            ..ModelConfiguration::default()
-        };
-        let loaded = if file.starts_with(b"LOCKET\r\n") {
-            let plan = CompiledFile::from_bytes(file).and_then(|file| file.plan(options(&configuration)));
-            InProcess::of_compiled(plan.map_err(|error| error.to_string())?, &configuration)
-        } else {
-            let import = locket_formats::read_bytes(file, &ReadOptions::default(), &Limits::default())
-                .map_err(|error| error.to_string())?;
-            CompiledModel::of("the model".into(), import).load_here(&configuration)
-        };
-        let loaded = loaded.map_err(|error| error.to_string())?;
-        let plan = loaded.session.plan();
+    fn new(files: &[&'static [u8]], settings: &Settings) -> Result<Self, String> {
+        let model = load(files, settings)?;
+        let plan = model.session.plan();
         let interface = Interface {
             inputs: describe(&plan.inputs),
             outputs: describe(&plan.outputs),
+            peak_bytes: plan.peak_bytes() as u64,
         };
-        let room = |features: &[FeatureDescription]| {
-            features
-                .iter()
-                .map(|feature| AlignedBytes::zeroed(bytes(feature)))
-                .collect()
-        };
+        interface.check()?;
         let mut served = Self {
-            inputs: room(&interface.inputs),
-            outputs: room(&interface.outputs),
-            session: loaded.session,
+            outputs: OutputBuffers::new(&plan.outputs),
+            model,
             interface,
         };
         // Each thread must have run before the last wall is up, and pages are touched before the first request.
         let nothing = vec![0; HEADER_BYTES + served.interface.input_bytes()];
-        served.predict(&nothing).map_err(|error| error.to_string())?;
+        let warm = served.predict(&nothing);
+        warm.map_err(|error| match error {
+            PictureError::Unreadable(why) => why,
+            PictureError::Run(error) => error.to_string(),
+        })?;
         Ok(served)
     }
 
-    fn predict(&mut self, request: &[u8]) -> Result<(), RunError> {
-        let wrong = RunError::Count {
-            role: "input byte",
-            expected: HEADER_BYTES + self.interface.input_bytes(),
-            found: request.len(),
-        };
-        let Some((budget, mut given)) = request.split_first_chunk::<HEADER_BYTES>() else {
-            return Err(wrong);
-        };
-        if given.len() != self.interface.input_bytes() {
-            return Err(wrong);
+    fn describe(&self, reply: &mut ReplyArea<'_>) -> u32 {
+        let interface = self.interface.encode();
+        if interface.len() > reply.room() {
+            let (bytes, room) = (interface.len(), reply.room());
+            reply.push(format!("the interface takes {bytes} bytes, there is room for {room}").as_bytes());
+            return FAILED;
         }
-        for input in &mut self.inputs {
-            let (own, rest) = given.split_at(input.as_slice().len());
-            input.as_mut_slice().copy_from_slice(own);
-            given = rest;
-        }
-        let budget = match u64::from_le_bytes(*budget) {
-            0 => None,
-            nanoseconds => Some(std::time::Duration::from_nanos(nanoseconds)),
-        };
-        let inputs: Vec<TensorRef<'_>> = (self.interface.inputs.iter().zip(&self.inputs))
-            .map(|(feature, bytes)| TensorRef {
-                dtype: feature.dtype,
-                shape: &feature.shape,
-                bytes: bytes.as_slice(),
+        reply.push(&interface);
+        DONE
+    }
+
+    fn predict(&mut self, request: &[u8]) -> Result<(), PictureError> {
+        let expected = HEADER_BYTES + self.interface.input_bytes();
+        let (budget, mut given) = split(request, expected..=expected)?;
+        // Inputs are read where the broker put them: one copy less to make and to overwrite.
+        let inputs: Vec<TensorRef<'_>> = self
+            .interface
+            .inputs
+            .iter()
+            .map(|feature| {
+                let (own, rest) = given.split_at(bytes(feature));
+                given = rest;
+                TensorRef {
+                    dtype: feature.dtype,
+                    shape: &feature.shape,
+                    bytes: own,
+                }
             })
             .collect();
-        let mut outputs: Vec<TensorMut<'_>> = (self.interface.outputs.iter().zip(&mut self.outputs))
-            .map(|(feature, bytes)| TensorMut {
-                dtype: feature.dtype,
-                shape: &feature.shape,
-                bytes: bytes.as_mut_slice(),
-            })
-            .collect();
-        self.session.predict(&inputs, &mut outputs, budget)
+        let outputs = &mut self.outputs.views();
+        let outcome = self.model.session.predict(&inputs, outputs, budget);
+        outcome.map_err(PictureError::Run)
+    }
+
+    fn predict_picture(&mut self, request: &[u8]) -> Result<(), PictureError> {
+        let (budget, file) = split(request, HEADER_BYTES..=usize::MAX)?;
+        self.predict_given(Given::File(file), budget)
+    }
+
+    fn predict_sample(&mut self, request: &[u8]) -> Result<(), PictureError> {
+        let (budget, rest) = split(request, HEADER_BYTES..=usize::MAX)?;
+        let Some((dtype, shape, bytes)) = protocol::sample(rest) else {
+            return Err(PictureError::Unreadable("it does not say what it is".to_owned()));
+        };
+        let shape = &shape;
+        self.predict_given(Given::Sample(RawSample { dtype, shape, bytes }), budget)
+    }
+
+    fn predict_given(&mut self, given: Given<'_>, budget: Option<Duration>) -> Result<(), PictureError> {
+        let Some(pictures) = &mut self.model.pictures else {
+            return Err(PictureError::Unreadable("no recipe was given".to_owned()));
+        };
+        let outputs = &mut self.outputs.views();
+        pictures.predict(given, &mut self.model.session, outputs, budget)
+    }
+
+    /// Writes the answer and says what it is.
+    fn tell(&self, outcome: Result<(), PictureError>, reply: &mut ReplyArea<'_>) -> u32 {
+        match outcome {
+            Ok(()) => {
+                self.outputs.bytes().for_each(|bytes| reply.push(bytes));
+                DONE
+            }
+            Err(PictureError::Run(RunError::DeadlineExceeded {
+                elapsed, operator, ..
+            })) => {
+                let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+                reply.push(&nanoseconds.to_le_bytes());
+                reply.push(&operator.as_bytes()[..operator.len().min(200)]);
+                LATE
+            }
+            Err(PictureError::Run(error)) => {
+                reply.push(error.to_string().as_bytes());
+                FAILED
+            }
+            Err(PictureError::Unreadable(why)) => {
+                reply.push(&why.as_bytes()[..why.len().min(200)]);
+                UNREADABLE
+            }
+        }
     }
 
     /// Overwrites everything that a prediction has left.
-    fn wipe(&mut self) {
-        for buffer in self.inputs.iter_mut().chain(&mut self.outputs) {
-            locket_sandbox::wipe_slice(buffer.as_mut_slice());
+    fn discard(&mut self) {
+        for output in self.outputs.views() {
+            locket_sandbox::wipe_slice(output.bytes);
         }
-        self.session.wipe(locket_sandbox::wipe_slice);
+        self.model.session.wipe(locket_sandbox::wipe_slice);
+        if let Some(pictures) = &mut self.model.pictures {
+            pictures.wipe(locket_sandbox::wipe_slice);
+        }
+        scrub_stack(STACK_BYTES);
+    }
+}
+
+/// The budget of a request of a length in this range, and what comes after it.
+fn split(
+    request: &[u8],
+    expected: std::ops::RangeInclusive<usize>,
+) -> Result<(Option<Duration>, &[u8]), PictureError> {
+    match request.split_at_checked(HEADER_BYTES) {
+        Some((header, rest)) if expected.contains(&request.len()) => {
+            let nanoseconds = header
+                .first_chunk()
+                .map_or(0, |budget| u64::from_le_bytes(*budget));
+            let budget = (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds));
+            Ok((budget, rest))
+        }
+        _ => Err(PictureError::Run(RunError::Count {
+            role: "input byte",
+            expected: *expected.start(),
+            found: request.len(),
+        })),
     }
 }

@@ -1,6 +1,6 @@
 //! A model that was saved compiled answers as the model itself.
 
-use locket::{DictionaryFeatureProvider, Model, ModelConfiguration, Tensor};
+use locket::{DictionaryFeatureProvider, Isolation, Model, ModelConfiguration, Tensor};
 use locket_formats::coreml::{WriteOptions, write};
 use locket_mil::{Program, SourceFormat, text};
 
@@ -22,8 +22,12 @@ fn saved_models_answer_the_same_within_the_same_budgets() {
     Model::compile(&package).unwrap().save(&compiled, &[]).unwrap();
     let values: Vec<f32> = (0..144u8).map(|n| f32::from(n) / 144.0).collect();
     let image = Tensor::from_slice(&[1, 4, 6, 6], &values).unwrap();
+    let here = || ModelConfiguration {
+        isolation: Isolation::InProcess,
+        ..ModelConfiguration::default()
+    };
     let answer = |path| {
-        let mut model = Model::load(path, &ModelConfiguration::default()).unwrap();
+        let mut model = Model::load(path, &here()).unwrap();
         let features = DictionaryFeatureProvider::from_iter([("image".to_owned(), image.clone())]);
         let outputs = model.predict(&features).unwrap();
         outputs.multi_array("scores").unwrap().clone()
@@ -33,12 +37,12 @@ fn saved_models_answer_the_same_within_the_same_budgets() {
         |configuration: ModelConfiguration| Model::load(&compiled, &configuration).unwrap_err().to_string();
     let small = refused(ModelConfiguration {
         memory_budget: Some(100),
-        ..ModelConfiguration::default()
+        ..here()
     });
     assert!(small.contains("memory budget of 100 bytes"), "{small}");
     let unnamed = refused(ModelConfiguration {
         function_name: Some("other".to_owned()),
-        ..ModelConfiguration::default()
+        ..here()
     });
     assert!(unnamed.contains("the model has main"), "{unnamed}");
 }

@@ -1,27 +1,25 @@
 //! A model in a worker answers as one in this process, keeps its budgets, and is replaced when it is lost.
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use std::{path::PathBuf, time::Duration};
 
 use locket::{DType, DictionaryFeatureProvider, Error, Isolation, Model, ModelConfiguration, Tensor};
 
-fn scenes() -> PathBuf {
+pub(crate) fn scenes() -> PathBuf {
     PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../models/scenes_mobilenet.onnx"
     ))
 }
 
-fn worker() -> ModelConfiguration {
+pub(crate) fn worker() -> ModelConfiguration {
     ModelConfiguration {
-        isolation: Isolation::Worker,
         worker: Some(env!("CARGO_BIN_EXE_locket-worker").into()),
         threads: Some(2),
         ..ModelConfiguration::default()
     }
 }
 
-fn picture() -> DictionaryFeatureProvider {
+pub(crate) fn picture() -> DictionaryFeatureProvider {
     let values: Vec<f32> = (0..3 * 64 * 64).map(|n| (n % 97) as f32 / 97.0).collect();
     DictionaryFeatureProvider::from([(
         "image",
@@ -35,8 +33,8 @@ fn a_worker_answers_the_same_bits_from_a_model_and_from_its_compiled_form() {
     let compiled = folder.path().join("scenes.locket");
     Model::compile(scenes()).unwrap().save(&compiled, &[]).unwrap();
     let here = ModelConfiguration {
-        threads: Some(2),
-        ..ModelConfiguration::default()
+        isolation: Isolation::InProcess,
+        ..worker()
     };
     let mut here = Model::load(scenes(), &here).unwrap();
     let expected = here.predict(&picture()).unwrap();
@@ -62,8 +60,28 @@ fn budgets_are_kept_in_the_worker() {
         latency_budget: Some(Duration::from_nanos(1)),
         ..worker()
     };
-    let error = Model::load(scenes(), &fast).unwrap_err().to_string();
-    assert!(error.contains("latency budget"), "{error}");
+    let error = Model::load(scenes(), &fast).unwrap_err();
+    assert!(matches!(error, Error::LatencyBudget { .. }), "{error}");
+    let mut model = Model::load(scenes(), &worker()).unwrap();
+    let expected = model.predict(&picture()).unwrap();
+    model.set_latency_budget(Some(Duration::from_nanos(1)));
+    let error = model.predict(&picture()).unwrap_err().to_string();
+    assert!(error.contains("deadline of 1ns exceeded"), "{error}");
+    model.set_latency_budget(None);
+    assert_eq!(model.predict(&picture()).unwrap(), expected);
+}
+
+#[test]
+fn a_worker_is_replaced_after_as_many_predictions_as_it_may_make() {
+    let often = ModelConfiguration {
+        recycle_after: Some(2),
+        ..worker()
+    };
+    let mut model = Model::load(scenes(), &often).unwrap();
+    let expected = model.predict(&picture()).unwrap();
+    for _ in 0..4 {
+        assert_eq!(model.predict(&picture()).unwrap(), expected);
+    }
 }
 
 #[test]
@@ -85,7 +103,7 @@ fn files_that_are_no_model_and_programs_that_are_no_worker_are_told_in_one_line(
     let error = Model::load(&broken, &worker()).unwrap_err().to_string();
     assert!(error.contains("neither ONNX nor TFLite"), "{error}");
     let error = Model::load(folder.path(), &worker()).unwrap_err().to_string();
-    assert!(error.contains("compile it first"), "{error}");
+    assert!(error.contains("no Manifest.json"), "{error}");
     let own = ModelConfiguration {
         worker: None,
         ..worker()

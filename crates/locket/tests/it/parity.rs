@@ -1,6 +1,6 @@
 //! Models of other people give the answers that other runtimes gave: the stored outputs of the test kit.
 
-use locket::{DictionaryFeatureProvider, Model, ModelConfiguration, Tensor};
+use locket::{DictionaryFeatureProvider, Isolation, Model, ModelConfiguration, Tensor};
 use locket_data::NpyArray;
 
 /// Largest difference from the stored output, relative to the output's range.
@@ -24,7 +24,11 @@ fn stored_outputs_are_matched() {
         let folder = kit.join("parity").join(entry);
         let input = NpyArray::read(&folder.join("in0.npy")).unwrap();
         let expected = NpyArray::read(&folder.join("out0.npy")).unwrap().to_f32();
-        let mut model = Model::load(kit.join("models").join(file), &ModelConfiguration::default()).unwrap();
+        let configuration = ModelConfiguration {
+            isolation: Isolation::InProcess,
+            ..ModelConfiguration::default()
+        };
+        let mut model = Model::load(kit.join("models").join(file), &configuration).unwrap();
         let port = model.inputs()[0].clone();
         let per_sample: usize = port.shape.iter().product();
         let values = input.to_f32();

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use half::f16;
 use locket_mil::Literal;
-use locket_tensor::{DType, Shape, Storage, Tensor, TensorError, mmap, packed};
+use locket_tensor::{DType, Shape, Storage, Tensor, TensorError, packed};
 
 use super::invalid;
 use crate::coreml::blob::{BlobFile, BlobType};
-use crate::coreml::package::{Package, check_file};
+use crate::coreml::package::Package;
 use crate::coreml::schema::{
     BlobFileValue, DataType, Dimension, Payload, TensorPayload, TensorType, Value, ValueType,
 };
@@ -192,9 +192,7 @@ impl<'p> Constants<'p> {
     }
 
     fn open(&self, name: &str) -> Result<(Bytes, BlobFile), FormatError> {
-        let path = self.package.weight_file(name)?;
-        check_file(&path, self.limits.max_file_bytes)?;
-        let mapped = mmap::map(&path).map_err(|source| FormatError::Io { path, source })?;
+        let mapped = self.package.weight_file(name, self.limits)?;
         let file = BlobFile::parse(&mapped)?;
         Ok((mapped, file))
     }
