@@ -172,6 +172,11 @@ impl Isolated {
         self.ask(kind, &parts, outputs, budget)
     }
 
+    /// The worker's process, if one runs.
+    pub(crate) fn process(&self) -> Option<i32> {
+        self.broker.pid()
+    }
+
     /// Bytes of weights, tensors and scratch, as the worker told.
     pub(crate) fn peak_bytes(&self) -> u64 {
         self.interface.peak_bytes

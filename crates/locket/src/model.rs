@@ -348,6 +348,14 @@ impl Model {
         }
     }
 
+    /// The worker's process, for measurements from outside; `None` without a worker, or while none runs.
+    pub fn worker_process(&self) -> Option<i32> {
+        match &self.engine {
+            Engine::InProcess(_) => None,
+            Engine::Worker(worker) => worker.process(),
+        }
+    }
+
     /// The walls that the worker lacks, and why, if it was allowed to lack any; empty otherwise.
     pub fn degraded(&self) -> String {
         match &self.engine {

@@ -79,6 +79,7 @@ mod tests {
             lean: true,
             precision: Precision::Float32,
             depth_first: false,
+            hand_over_ns: PlanOptions::HAND_OVER_NS,
         };
         let plan = compile(&function, options).expect("a plan").plan;
         let expected = (macs as f64 * mac_pj + bytes as f64 * BYTE_PJ) / 1e6;

@@ -93,6 +93,7 @@ fn small(folder: &Path) -> Result<std::path::PathBuf, Box<dyn Error>> {
         lean: false,
         precision: Precision::Float32,
         depth_first: true,
+        hand_over_ns: PlanOptions::HAND_OVER_NS,
     };
     let source = Source {
         file: "small".to_owned(),

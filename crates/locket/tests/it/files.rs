@@ -120,6 +120,7 @@ fn a_large_interface_has_room_and_a_larger_one_is_told() {
             lean: false,
             precision: locket::Precision::Float32,
             depth_first: true,
+            hand_over_ns: locket_runtime::PlanOptions::HAND_OVER_NS,
         };
         let source = locket_runtime::compiled::Source {
             file: "named".to_owned(),

@@ -1,4 +1,5 @@
-//! A broker in a process of its own, which is looked at from outside for what it leaves of pictures.
+//! A program that uses the library as any other does, in a process of its own, which is looked at from outside for what it and the
+//! worker of its model leave of pictures. Only the control in the worker is asked of prove's own worker: the library's keeps nothing.
 //!
 //! Messages, little-endian: the subject without pictures, then the largest picture as u64; after that requests of a u32 kind, a u64 length
 //! and the bytes, each answered by a u32 with the worker's process and a u32 kind of reply.
@@ -11,7 +12,9 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use locket::{Isolation, Model, ModelConfiguration};
+use locket_data::Preprocess;
 use locket_sandbox::{Broker, Policy, wipe_slice};
 
 use super::{subject::Subject, work};
@@ -118,10 +121,8 @@ pub(super) fn serve() -> Result<u8> {
     let mut to = file(io::stdout().as_fd())?;
     let mut subject = Subject::receive(&mut from).context("what to work with")?;
     let largest = number(&mut from)?;
-    // Room is made for the largest.
-    subject.pictures.push(vec![0; largest as usize]);
-    let mut broker = Broker::start(subject.worker(Policy::strict())?)?;
-    drop(subject);
+    let mut model = load(&subject)?;
+    let mut keeper = None;
     let mut picture = Vec::new();
     let mut kept = Vec::new();
     loop {
@@ -139,17 +140,38 @@ pub(super) fn serve() -> Result<u8> {
             KEEP_FILE => fs::write(std::env::temp_dir().join(FILE), &picture)?,
             _ => {}
         }
-        let asked = if kind == work::KEEP {
-            work::KEEP
+        let (answered, pid) = if kind == work::KEEP {
+            // Room is made for the largest.
+            subject.pictures = vec![vec![0; largest as usize]];
+            let keeper = match &mut keeper {
+                Some(keeper) => keeper,
+                none => none.insert(Broker::start(subject.worker(Policy::strict())?)?),
+            };
+            let kind = keeper.request(work::KEEP, &[&picture], work::WITHIN)?.kind;
+            (kind == work::ANSWERED, keeper.pid())
         } else {
-            work::PICTURE
+            (model.predict_image(&picture).is_ok(), model.worker_process())
         };
-        let answered = broker.request(asked, &[&picture], work::WITHIN)?.kind;
         wipe_slice(&mut picture);
         std::hint::black_box(&kept);
-        let pid = broker.pid().unwrap_or(0).cast_unsigned();
-        to.write_all(&[pid.to_le_bytes(), answered.to_le_bytes()].concat())?;
+        let pid = pid.unwrap_or(0).cast_unsigned();
+        let kind = if answered { work::ANSWERED } else { 0 };
+        to.write_all(&[pid.to_le_bytes(), kind.to_le_bytes()].concat())?;
     }
+}
+
+/// The subject's model as the library loads it, in a worker.
+fn load(subject: &Subject) -> Result<Model> {
+    let path = std::env::temp_dir().join("model");
+    fs::write(&path, &subject.model)?;
+    let recipe = std::str::from_utf8(&subject.recipe)?;
+    let configuration = ModelConfiguration {
+        threads: Some(1),
+        preprocess: Some(Preprocess::parse(recipe).map_err(|problem| anyhow!("{problem}"))?),
+        isolation: Isolation::Worker,
+        ..ModelConfiguration::default()
+    };
+    Ok(Model::load(&path, &configuration)?)
 }
 
 fn number(from: &mut File) -> io::Result<u64> {

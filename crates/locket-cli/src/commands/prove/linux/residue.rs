@@ -1,8 +1,12 @@
 //! What is left of pictures after their requests, in the worker, in the broker, and in files.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use locket_report::proof::{Residue, ResiduePlace};
 use locket_sandbox::{
     Broker, Policy,
@@ -27,7 +31,10 @@ pub(super) fn look(subject: &Subject, count: u32, context: &Context) -> Result<R
         pictures: count.into(),
         windows: 0,
         places: [
-            ("worker", "all memory that it can write"),
+            (
+                "worker",
+                "all memory that it can write, once it waits for the next request",
+            ),
             ("broker", "all memory that it can write"),
             ("files", "the broker's folders, of work and of temporary files"),
         ]
@@ -44,6 +51,7 @@ pub(super) fn look(subject: &Subject, count: u32, context: &Context) -> Result<R
         let windows = windows(&mut reference, picture)?;
         found.windows += windows.len() as u64;
         let worker = process.ask(picture, Handling::Discard)?;
+        wait_for_rest(worker)?;
         let places = [
             memory(worker, &windows)?,
             memory(process.pid(), &windows)?,
@@ -74,6 +82,28 @@ fn windows(reference: &mut Broker, picture: &[u8]) -> Result<Windows> {
     let mut content = work::spread(picture);
     content.extend(reply.bytes);
     Ok(Windows::of(&content))
+}
+
+/// Longest time until a worker has discarded what it worked on, which it does while its answer is on the way.
+const DISCARDED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Waits until a process waits itself: a worker does so for the next request, when nothing of the last one is left to discard.
+fn wait_for_rest(pid: i32) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the state of a worker")?;
+        // The name before it can hold anything, also spaces and parentheses.
+        let state = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().next());
+        if state == Some("S") {
+            return Ok(());
+        }
+        if started.elapsed() > DISCARDED_WITHIN {
+            bail!("the worker is not at rest after {} s", DISCARDED_WITHIN.as_secs());
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Windows found in a process, and bytes looked through.
