@@ -41,10 +41,12 @@ pub fn hand_over_ns() -> u64 {
 }
 
 fn size(nanoseconds: u64) -> u64 {
-    match nanoseconds {
-        ..=NEAR_LIMIT_NS => NEAR_NS,
-        ..=MIDDLE_LIMIT_NS => MIDDLE_NS,
-        _ => FAR_NS,
+    if nanoseconds <= NEAR_LIMIT_NS {
+        NEAR_NS
+    } else if nanoseconds <= MIDDLE_LIMIT_NS {
+        MIDDLE_NS
+    } else {
+        FAR_NS
     }
 }
 
