@@ -71,6 +71,7 @@ struct Live {
     /// The worker's end of the bell: while we hold it too, ringing for a dead worker is no SIGPIPE.
     _heard: OwnedFd,
     sequence: u32,
+    awake: Duration,
     gone: bool,
 }
 
@@ -204,6 +205,7 @@ impl Broker {
             reply_bell,
             _heard: heard,
             sequence: 1,
+            awake: ring::awake_for(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
             gone: false,
         })
     }
@@ -245,7 +247,9 @@ impl Live {
         into: &mut Vec<u8>,
     ) -> Result<u32, SandboxError> {
         self.sequence = self.sequence.wrapping_add(1);
-        self.ring.put_request(self.sequence, kind, parts);
+        if !self.ring.put_request(self.sequence, kind, parts) {
+            return self.receive("a request", deadline, within, into);
+        }
         match rustix::io::write(&self.request_bell, &[1]) {
             Ok(_) => {}
             // The bell is full only if the worker heard none of thousands; it is waited for like any other.
@@ -263,10 +267,13 @@ impl Live {
         within: Duration,
         into: &mut Vec<u8>,
     ) -> Result<u32, SandboxError> {
+        let until = deadline.min(Instant::now() + self.awake);
+        let mut is_there = self.ring.look_for_reply(self.sequence, until);
         for _ in 0..FALSE_ALARMS {
-            if !self.wait(deadline)? {
+            if !is_there && !self.wait(deadline)? {
                 return Err(SandboxError::Timeout { what, within });
             }
+            is_there = false;
             let envelope = self.ring.reply();
             if envelope.sequence == self.sequence {
                 let (length, room) = (envelope.length as usize, self.ring.reply_bytes());

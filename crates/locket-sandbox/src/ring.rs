@@ -8,6 +8,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::NonNull,
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -25,12 +26,18 @@ const SETUP_AT: usize = 1024;
 /// Most bytes of it.
 pub(crate) const SETUP_MAX: usize = HEADER_BYTES - SETUP_AT - 4;
 
-/// One direction: what the last message was. Each has its own cache line.
+/// How long a side that waits looks at memory before it sleeps: waking a core that has gone to sleep takes about as long, tens of
+/// microseconds on a virtual machine.
+const AWAKE: Duration = Duration::from_micros(50);
+
+/// One direction: what the last message was, and whether its reader looks here or has to be woken by the bell. Each has its own cache
+/// line.
 #[repr(C, align(64))]
 struct Slot {
     sequence: AtomicU32,
     kind: AtomicU32,
     length: AtomicU32,
+    awake: AtomicU32,
 }
 
 #[repr(C)]
@@ -144,8 +151,9 @@ impl Ring {
         unsafe { self.base.add(HEADER_BYTES + self.request_bytes) }
     }
 
-    /// Writes the parts one after another into the request area, then the envelope. The caller has checked the length.
-    pub(crate) fn put_request(&self, sequence: u32, kind: u32, parts: &[&[u8]]) {
+    /// Writes the parts one after another into the request area, then the envelope: true if the reader has to be woken. The caller has
+    /// checked the length.
+    pub(crate) fn put_request(&self, sequence: u32, kind: u32, parts: &[&[u8]]) -> bool {
         let mut at = 0;
         for part in parts {
             assert!(part.len() <= self.request_bytes - at, "the caller checked the length");
@@ -153,12 +161,22 @@ impl Ring {
             unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), self.request_area().add(at).as_ptr(), part.len()) };
             at += part.len();
         }
-        put(&self.header().request, sequence, kind, at);
+        put(&self.header().request, sequence, kind, at)
     }
 
-    /// Tells of a reply of `length` bytes that lie in the reply area.
-    pub(crate) fn put_reply(&self, sequence: u32, kind: u32, length: usize) {
-        put(&self.header().reply, sequence, kind, length);
+    /// Tells of a reply of `length` bytes that lie in the reply area: true if the reader has to be woken.
+    pub(crate) fn put_reply(&self, sequence: u32, kind: u32, length: usize) -> bool {
+        put(&self.header().reply, sequence, kind, length)
+    }
+
+    /// Looks for a request after `seen` until that time: true if there is one. Otherwise the next one rings.
+    pub(crate) fn look_for_request(&self, seen: u32, until: Instant) -> bool {
+        look(&self.header().request, |sequence| sequence != seen, until)
+    }
+
+    /// Looks for the reply to a request until that time: true if there is one. Otherwise it rings.
+    pub(crate) fn look_for_reply(&self, wanted: u32, until: Instant) -> bool {
+        look(&self.header().reply, |sequence| sequence == wanted, until)
     }
 
     /// The envelope of the last request.
@@ -212,15 +230,40 @@ impl Drop for Ring {
     }
 }
 
-fn put(slot: &Slot, sequence: u32, kind: u32, length: usize) {
+fn put(slot: &Slot, sequence: u32, kind: u32, length: usize) -> bool {
     slot.kind.store(kind, Ordering::Relaxed);
     slot.length.store(length as u32, Ordering::Relaxed);
-    slot.sequence.store(sequence, Ordering::Release);
+    slot.sequence.store(sequence, Ordering::SeqCst);
+    slot.awake.load(Ordering::SeqCst) == 0
+}
+
+/// Looks for a new message. A reader that stops looking says so and looks once more, a writer writes and then asks: in one order of all
+/// four, so that one of them sees the other.
+fn look(slot: &Slot, is_new: impl Fn(u32) -> bool, until: Instant) -> bool {
+    slot.awake.store(1, Ordering::SeqCst);
+    loop {
+        for _ in 0..16 {
+            if is_new(slot.sequence.load(Ordering::SeqCst)) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    slot.awake.store(0, Ordering::SeqCst);
+    is_new(slot.sequence.load(Ordering::SeqCst))
+}
+
+/// Until when to look before sleeping: not at all where the other side needs the only processor.
+pub(crate) fn awake_for(processors: usize) -> Duration {
+    if processors > 1 { AWAKE } else { Duration::ZERO }
 }
 
 fn get(slot: &Slot) -> Envelope {
     Envelope {
-        sequence: slot.sequence.load(Ordering::Acquire),
+        sequence: slot.sequence.load(Ordering::SeqCst),
         kind: slot.kind.load(Ordering::Relaxed),
         length: slot.length.load(Ordering::Relaxed),
     }

@@ -18,6 +18,7 @@ use std::{
     io,
     os::fd::{BorrowedFd, RawFd},
     panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -30,7 +31,7 @@ use crate::{
     lockdown::Lockdown,
     policy::{FIRST_FILE, REPLY_BELL, REQUEST_BELL, RING},
     report::REPORT_MAX,
-    ring::{Ring, read_setup},
+    ring::{Ring, awake_for, read_setup},
     setup::{MARKER, Setup},
 };
 
@@ -116,6 +117,7 @@ impl ReplyArea<'_> {
 #[derive(Debug)]
 pub struct Worker {
     ring: Ring,
+    awake: Duration,
 }
 
 /// A worker whose walls are up but for the last two.
@@ -134,6 +136,8 @@ pub(crate) struct Entered {
 ///
 /// Never returns if the worker cannot start: the broker is told the reason and the process ends.
 pub fn enter<W>(warm_up: impl FnOnce(&Inherited) -> Result<W, String>) -> (Worker, W) {
+    // Asked while there are files to tell.
+    let awake = awake_for(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let entered = begin();
     let warm = match warm_up(&entered.inherited) {
         Ok(warm) => warm,
@@ -141,7 +145,10 @@ pub fn enter<W>(warm_up: impl FnOnce(&Inherited) -> Result<W, String>) -> (Worke
     };
     quiet_ends();
     let readiness = entered.lockdown.finish();
-    let worker = Worker { ring: entered.ring };
+    let worker = Worker {
+        ring: entered.ring,
+        awake,
+    };
     worker.answer(1, READY, readiness.encode().as_bytes());
     (worker, warm)
 }
@@ -193,9 +200,10 @@ impl Worker {
         mut handle: impl FnMut(&mut S, Request<'_>, &mut ReplyArea<'_>) -> u32,
         mut discard: impl FnMut(&mut S),
     ) -> ! {
-        let mut seen = 1;
+        // The first request has another number; that of a fresh ring is 0.
+        let mut seen = 0;
         loop {
-            if !wait_for_bell() {
+            if !self.ring.look_for_request(seen, Instant::now() + self.awake) && !wait_for_bell() {
                 end(EXIT_DONE);
             }
             let envelope = self.ring.request();
@@ -221,8 +229,9 @@ impl Worker {
                 end(EXIT_PANIC);
             };
             let length = reply.length;
-            self.ring.put_reply(seen, kind, length);
-            ring_bell();
+            if self.ring.put_reply(seen, kind, length) {
+                ring_bell();
+            }
             if catch_unwind(AssertUnwindSafe(|| discard(&mut state))).is_err() {
                 end(EXIT_PANIC);
             }
@@ -268,8 +277,9 @@ pub(crate) fn answer(ring: &Ring, sequence: u32, kind: u32, bytes: &[u8]) {
     let length = bytes.len().min(ring.reply_bytes());
     // SAFETY: the area is that long, and the broker reads it after the bell.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), ring.reply_area().as_ptr(), length) };
-    ring.put_reply(sequence, kind, length);
-    ring_bell();
+    if ring.put_reply(sequence, kind, length) {
+        ring_bell();
+    }
 }
 
 /// Tells the broker why there will be no worker, and ends.

@@ -16,6 +16,11 @@ fn a_message_gets_through_what_stays_open() {
         .iter()
         .find(|channel| channel.name == "time of the reply")
         .expect("measured");
-    // Chance alone is wrong in half of the bits or more. What is watched from outside needs a core of its own, which tests may not have.
-    assert!(time.error_rate < 0.4 && time.bits_per_second > 0.0, "{time:?}");
+    // Chance alone is right in one of as many cases as there are levels. What is watched from outside needs a core of its own, which
+    // tests may not have.
+    let by_chance = 1.0 - (-time.bits_per_symbol).exp2();
+    assert!(
+        time.error_rate < 0.8 * by_chance && time.bits_per_second > 0.0,
+        "{time:?}"
+    );
 }
