@@ -5,6 +5,7 @@ mod handed;
 mod launch;
 mod protocol;
 mod served;
+mod watched;
 
 use std::{
     path::Path,
@@ -20,6 +21,8 @@ use locket_tensor::{TensorMut, TensorRef};
 use crate::{Error, FeatureDescription, ModelConfiguration, model::no_recipe, pictures::Given};
 use handed::Handed;
 use launch::Launch;
+pub use watched::Watched;
+
 use protocol::{Answer, HEADER_BYTES, Interface, PICTURE, PREDICT, SAMPLE, Settings};
 
 /// Where a model computes: in a worker unless told otherwise, on systems that have one, which is Linux on x86-64.

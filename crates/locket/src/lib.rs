@@ -42,6 +42,12 @@ pub mod worker {
     pub use crate::isolation::run_if_requested;
 }
 
+/// What a proof needs of the inside of a worker; no part of the interface.
+#[doc(hidden)]
+pub mod proof {
+    pub use crate::{isolation::Watched, pictures::Made};
+}
+
 pub use admission::Admission;
 pub use configuration::{ComputeUnits, ModelConfiguration};
 pub use error::Error;

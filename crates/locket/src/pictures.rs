@@ -32,6 +32,15 @@ pub(crate) enum Given<'a> {
     Sample(RawSample<'a>),
 }
 
+/// What is made of a picture on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// Its pixels, RGB; none of a sample.
+    Pixels,
+    /// The model's input.
+    Input,
+}
+
 /// Why a picture gave no prediction.
 #[derive(Debug)]
 pub(crate) enum PictureError {
@@ -77,8 +86,22 @@ impl Pictures {
         outputs: &mut [TensorMut<'_>],
         budget: Option<Duration>,
     ) -> Result<(), PictureError> {
+        self.predict_watched(given, session, outputs, budget, &|_, _| ())
+    }
+
+    /// As [`Pictures::predict`], with somebody who is told what was made.
+    pub(crate) fn predict_watched(
+        &mut self,
+        given: Given<'_>,
+        session: &mut Session,
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+        watch: &dyn Fn(Made, &[u8]),
+    ) -> Result<(), PictureError> {
         let started = Instant::now();
         self.prepare(given)?;
+        watch(Made::Pixels, &self.picture.pixels);
+        watch(Made::Input, self.buffer.bytes());
         let left = left(budget, started)?;
         let port = session.plan().inputs.first();
         let (dtype, shape) = port.map(|port| (port.dtype, port.shape.to_vec())).unzip();

@@ -19,14 +19,15 @@ use super::protocol::{
 use crate::{
     Isolation, ModelConfiguration,
     model::{CompiledModel, InProcess, describe, options},
-    pictures::{Given, PictureError},
+    pictures::{Given, Made, PictureError},
 };
 
 /// Stack below the loop of requests that a prediction or a picture's decoder may have left data in; a test has them run with no more.
 const STACK_BYTES: usize = 128 << 10;
 
 /// A model with room for what comes out.
-struct Served {
+#[derive(Debug)]
+pub(super) struct Served {
     model: InProcess,
     interface: Interface,
     outputs: OutputBuffers,
@@ -108,7 +109,7 @@ fn read_file(
 }
 
 impl Served {
-    fn new(files: &[&'static [u8]], settings: &Settings) -> Result<Self, String> {
+    pub(super) fn new(files: &[&'static [u8]], settings: &Settings) -> Result<Self, String> {
         let model = load(files, settings)?;
         let plan = model.session.plan();
         let interface = Interface {
@@ -168,7 +169,7 @@ impl Served {
 
     fn predict_picture(&mut self, request: &[u8]) -> Result<(), PictureError> {
         let (budget, file) = split(request, HEADER_BYTES..=usize::MAX)?;
-        self.predict_given(Given::File(file), budget)
+        self.predict_given(Given::File(file), budget, &|_, _| ())
     }
 
     fn predict_sample(&mut self, request: &[u8]) -> Result<(), PictureError> {
@@ -177,15 +178,28 @@ impl Served {
             return Err(PictureError::Unreadable("it does not say what it is".to_owned()));
         };
         let shape = &shape;
-        self.predict_given(Given::Sample(RawSample { dtype, shape, bytes }), budget)
+        self.predict_given(
+            Given::Sample(RawSample { dtype, shape, bytes }),
+            budget,
+            &|_, _| (),
+        )
     }
 
-    fn predict_given(&mut self, given: Given<'_>, budget: Option<Duration>) -> Result<(), PictureError> {
+    pub(super) fn predict_given(
+        &mut self,
+        given: Given<'_>,
+        budget: Option<Duration>,
+        watch: &dyn Fn(Made, &[u8]),
+    ) -> Result<(), PictureError> {
         let Some(pictures) = &mut self.model.pictures else {
             return Err(PictureError::Unreadable("no recipe was given".to_owned()));
         };
         let outputs = &mut self.outputs.views();
-        pictures.predict(given, &mut self.model.session, outputs, budget)
+        pictures.predict_watched(given, &mut self.model.session, outputs, budget, watch)
+    }
+
+    pub(super) fn output_bytes(&self) -> Vec<u8> {
+        self.outputs.bytes().flatten().copied().collect()
     }
 
     /// Writes the answer and says what it is.
@@ -215,7 +229,7 @@ impl Served {
     }
 
     /// Overwrites everything that a prediction has left.
-    fn discard(&mut self) {
+    pub(super) fn discard(&mut self) {
         for output in self.outputs.views() {
             locket_sandbox::wipe_slice(output.bytes);
         }

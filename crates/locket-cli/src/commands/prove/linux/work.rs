@@ -3,16 +3,9 @@
 use std::{cell::RefCell, time::Duration};
 
 use anyhow::Result;
-use locket_compress::measure::input_spec;
-use locket_data::{
-    InputSpec, NpyType, Preprocess, RawSample, SampleBuffer,
-    image::{RgbImage, decode},
-};
-use locket_formats::{ReadOptions, limits::Limits, onnx, tflite};
-use locket_kernels::Isa;
-use locket_runtime::{OutputBuffers, PlanOptions, Precision, Session, compile};
-use locket_sandbox::{Broker, Policy, accidents::Order, scrub_stack, worker};
-use locket_tensor::TensorRef;
+use locket::proof::{Made, Watched};
+use locket_data::Preprocess;
+use locket_sandbox::{Broker, Policy, accidents::Order, worker};
 
 use super::subject::Subject;
 
@@ -38,8 +31,6 @@ pub(super) const WITHIN: Duration = Duration::from_secs(20);
 /// Room for an order in front of a picture, and for a reply.
 const ORDER_BYTES: usize = 16 << 10;
 const REPLY_BYTES: usize = 4 << 20;
-/// Stack that the work may have used, in bytes.
-const STACK: usize = 1 << 20;
 /// Most bytes of one kind that are shown.
 const SHOWN: usize = 1 << 20;
 
@@ -54,101 +45,34 @@ pub(super) fn options(policy: Policy, largest: usize) -> locket_sandbox::Options
     }
 }
 
-/// A model that is ready to work on pictures.
-struct Work {
-    session: Session,
-    recipe: Preprocess,
-    input: InputSpec,
-}
+/// What the library's worker has: its code loads, decodes, preprocesses, predicts and discards.
+struct Work(Watched);
 
 impl Work {
-    fn load(files: &[&[u8]]) -> Result<Self, String> {
+    fn load(files: &[&'static [u8]]) -> Result<Self, String> {
         let [model, recipe] = files else {
             return Err(format!(
                 "expected a model and a recipe, found {} files",
                 files.len()
             ));
         };
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let (options, limits) = (ReadOptions::default(), Limits::default());
-        let is_tflite = model.get(4..8) == Some(b"TFL3");
-        let read = if is_tflite {
-            tflite::read_bytes
-        } else {
-            onnx::read_bytes
-        };
-        let program = read(model, &options, &limits)
-            .map_err(|error| text(&error))?
-            .program;
-        let function = program.main();
-        let input = input_spec(function).map_err(|error| text(&error))?;
-        let recipe = std::str::from_utf8(recipe).map_err(|error| text(&error))?;
-        let recipe = Preprocess::parse(recipe).map_err(|error| text(&error))?;
+        let recipe = std::str::from_utf8(recipe).map_err(|error| error.to_string())?;
+        let recipe = Preprocess::parse(recipe).map_err(|error| error.to_string())?;
         // One thread: what others leave on their stacks could not be scrubbed from here.
-        let options = PlanOptions {
-            isa: Isa::best(),
-            threads: 1,
-            lean: false,
-            precision: Precision::Float32,
-            depth_first: true,
-            hand_over_ns: PlanOptions::HAND_OVER_NS,
-        };
-        let plan = compile(function, options).map_err(|error| text(&error))?.plan;
-        let session = Session::new(plan).map_err(|error| text(&error))?;
-        Ok(Self {
-            session,
-            recipe,
-            input,
-        })
+        Watched::load(model, recipe).map(Self)
     }
 
-    /// Works on one picture; `at` is told what is in hand at each stage. Nothing that it makes outlives the call but the outputs.
-    #[inline(never)]
-    fn answer(&mut self, file: &[u8], at: &dyn Fn(usize, &[u8])) -> Result<Vec<u8>, String> {
-        at(0, file);
-        let mut picture = RgbImage::default();
-        decode(file, &mut picture).map_err(|problem| problem.to_string())?;
-        at(1, &picture.pixels);
-        let mut buffer = SampleBuffer::new();
-        let sample = RawSample {
-            dtype: NpyType::U8,
-            shape: &[picture.height, picture.width, 3],
-            bytes: &picture.pixels,
-        };
-        self.recipe
-            .apply(sample, &self.input, &mut buffer)
-            .map_err(|problem| problem.to_string())?;
-        at(2, buffer.bytes());
-        let port = self
-            .session
-            .plan()
-            .inputs
-            .first()
-            .ok_or("the model has no input")?;
-        let (dtype, shape) = (port.dtype, port.shape.to_vec());
-        let mut outputs = OutputBuffers::new(&self.session.plan().outputs);
-        let input = TensorRef {
-            dtype,
-            shape: &shape,
-            bytes: buffer.bytes(),
-        };
-        self.session
-            .predict(&[input], &mut outputs.views(), None)
-            .map_err(|error| error.to_string())?;
-        let tensors = outputs.tensors().map_err(|error| error.to_string())?;
-        let bytes: Vec<u8> = tensors
-            .iter()
-            .flat_map(|tensor| tensor.bytes().to_vec())
-            .collect();
-        at(3, &bytes);
-        Ok(bytes)
-    }
-
-    /// Works on one picture and leaves nothing of it behind.
+    /// Works on one picture and leaves nothing of it behind; `at` is told what is in hand at each stage.
     fn answer_and_discard(&mut self, file: &[u8], at: &dyn Fn(usize, &[u8])) -> (u32, Vec<u8>) {
-        let answer = self.answer(file, at);
-        self.session.wipe(locket_sandbox::wipe_slice);
-        scrub_stack(STACK);
+        at(0, file);
+        let answer = self.0.predict(file, &|made, content| match made {
+            Made::Pixels => at(1, content),
+            Made::Input => at(2, content),
+        });
+        if let Ok(bytes) = &answer {
+            at(3, bytes);
+        }
+        self.0.discard();
         match answer {
             Ok(bytes) => {
                 at(4, &bytes);
