@@ -6,7 +6,13 @@ use super::program;
 
 #[test]
 fn a_message_gets_through_what_stays_open() {
-    let found = measure(&program(), 1, 128).expect("a worker");
+    // Failed once in some hundred runs beside other tests; the reason is shown, should it fail twice.
+    let found = measure(&program(), 1, 128)
+        .or_else(|first| {
+            eprintln!("a first measurement failed: {first}");
+            measure(&program(), 1, 128)
+        })
+        .expect("a worker");
     let size = found
         .iter()
         .find(|channel| channel.name == "size of the reply")
