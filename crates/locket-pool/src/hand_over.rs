@@ -25,9 +25,10 @@ const PATIENCE: Duration = Duration::from_millis(3);
 
 const MEASURED: usize = 9;
 
-/// Nanoseconds that a hand-over takes on this machine, measured once in the life of the program, most often in 0.1 ms: one of three
-/// sizes, so that two plans of the same machine hardly ever differ. Each is the one with which networks of 0.1 to 5 ms ran fastest where such
-/// measurements were made.
+/// Nanoseconds that a hand-over takes on this machine: one of three sizes, so that two plans of the same machine hardly ever differ.
+/// The first measurement that succeeds counts for the life of the program, most often after 0.1 ms; until then each call tries again and
+/// gives the middle one. With the near and the far size networks of 0.1 to 5 ms ran fastest on Zen 5, its two virtual processors near or
+/// far; the middle one divides steps as the constant did that was found on Sapphire Rapids, where this measurement was not made.
 pub fn hand_over_ns() -> u64 {
     static MEASUREMENT: OnceLock<u64> = OnceLock::new();
     if let Some(&measured) = MEASUREMENT.get() {
