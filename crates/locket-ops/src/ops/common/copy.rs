@@ -68,6 +68,9 @@ impl Piece {
     }
 }
 
+/// Elements of a run that may be cut between two parts.
+const LONG_RUN: usize = 1024;
+
 /// A step that writes `pieces`, and `fill` (the bytes of one element) where none of them writes; `None` if nothing is known at run
 /// time only.
 pub(crate) fn prepare(prepare: &Prepare<'_>, pieces: Vec<Piece>, fill: Option<&[u8]>) -> Option<Prepared> {
@@ -83,12 +86,12 @@ pub(crate) fn prepare(prepare: &Prepare<'_>, pieces: Vec<Piece>, fill: Option<&[
         .collect::<Option<_>>()?;
     let elems: usize = shape.iter().product();
     let held = moves.iter().map(|part| part.source.held_bytes()).sum();
-    // A part of the output should hold whole runs, and no cache line should be written twice.
+    // A part of the output should hold whole runs, unless these are long, and no cache line should be written twice.
     let run = moves
         .iter()
         .filter_map(|part| part.loops.last())
         .map(|inner| match inner.to {
-            1 => inner.count,
+            1 if inner.count < LONG_RUN => inner.count,
             _ => 1,
         });
     let grain = run.max().unwrap_or(1).max(64 / width);
@@ -229,29 +232,50 @@ impl<T: Pod> Job<'_, T> {
         if to + reach <= low || to >= high || loops.iter().any(|walk| walk.count == 0) {
             return;
         }
-        let inside = to >= low && to + reach <= high;
-        if inside && loops.len() <= MAX_LOOPS && loops.iter().all(|walk| walk.from >= 0) {
-            return copy_box(loops, &self.input[from..], &mut output[to - low..]);
-        }
         let Some(walk) = loops.first() else {
             output[to - low] = self.input[from];
             return;
         };
-        if let ([walk], true) = (loops, inside) {
-            // Backwards through the input.
-            for at in 0..walk.count {
-                let from = from.wrapping_add_signed(walk.from * at.cast_signed());
-                output[to - low + at * walk.to] = self.input[from];
-            }
-            return;
-        }
-        // Only the turns that touch the range.
         let inner = self.part.reach.get(depth + 1).copied().unwrap_or(1);
-        let first = (low + 1).saturating_sub(to + inner).div_ceil(walk.to.max(1));
-        let last = (high - to).div_ceil(walk.to.max(1)).min(walk.count);
-        for at in first..last {
+        let step = walk.to.max(1);
+        // The turns that touch the range, and of these the ones that lie in it as a whole.
+        let first = (low + 1).saturating_sub(to + inner).div_ceil(step);
+        let last = (high - to).div_ceil(step).min(walk.count);
+        let start = low.saturating_sub(to).div_ceil(step).clamp(first, last);
+        let end = match high.checked_sub(to + inner) {
+            Some(room) => (room / step + 1).clamp(start, last),
+            None => start,
+        };
+        let mut turn = |at: usize| {
             let from = from.wrapping_add_signed(walk.from * at.cast_signed());
             self.copy(depth + 1, from, to + at * walk.to, output);
+        };
+        (first..start).for_each(&mut turn);
+        (end..last).for_each(&mut turn);
+        if start < end {
+            let from = from.wrapping_add_signed(walk.from * start.cast_signed());
+            self.turns(depth, end - start, from, to + start * walk.to - low, output);
+        }
+    }
+
+    /// Runs `count` turns of the loop at `depth`, all of which lie in the range; `to` is counted from the range's start.
+    fn turns(&self, depth: usize, count: usize, from: usize, to: usize, output: &mut [T]) {
+        let loops = &self.part.loops[depth..];
+        let walk = loops[0];
+        if loops.len() <= MAX_LOOPS && loops.iter().all(|walk| walk.from >= 0) {
+            let mut loops: SmallVec<[Walk; MAX_LOOPS]> = SmallVec::from_slice(loops);
+            loops[0].count = count;
+            return copy_box(&loops, &self.input[from..], &mut output[to..]);
+        }
+        for at in 0..count {
+            let from = from.wrapping_add_signed(walk.from * at.cast_signed());
+            let to = to + at * walk.to;
+            if loops.len() == 1 {
+                output[to] = self.input[from];
+            } else {
+                let inner = self.part.loops[depth + 1].count;
+                self.turns(depth + 1, inner, from, to, output);
+            }
         }
     }
 }
