@@ -26,7 +26,7 @@ mod transpose;
 mod weights;
 mod winograd;
 
-pub use conv::{ConvBf16, ConvF32, ConvU8, Output, Residual};
+pub use conv::{Activation, ConvBf16, ConvF32, ConvU8, Output, Residual};
 pub use depthwise::{DepthwiseF32, DepthwiseU8};
 pub use elementwise::{
     AddU8, BinaryF32, MulU8, UnaryF32, add_u8, binary_f32, mul_u8, unary_f32, unary_f32_in_place,

@@ -3,7 +3,8 @@
 use core::ops::Range;
 
 use crate::conv::{
-    Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_block, for_each_row_of_tiles, run_tile,
+    Activation, Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_block, for_each_row_of_tiles,
+    run_tile,
 };
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
@@ -186,7 +187,7 @@ impl Kernel for Run<'_> {
                             output: &mut output[(first - rows.start) * output_stride + panel.first..],
                             output_stride,
                             columns: panel.columns,
-                            clamp: [f32::NEG_INFINITY, f32::INFINITY],
+                            activation: Activation::NONE,
                             ahead: Ahead::default(),
                             alone: matmul.shape[0] == 1,
                             times,

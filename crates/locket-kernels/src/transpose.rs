@@ -40,20 +40,23 @@ pub fn transpose<T: Pod>([outer, a, b]: [usize; 3], input: &[T], output: &mut [T
 fn interleave<T: Pod>(a: usize, b: usize, input: &[T], output: &mut [T]) {
     if let (3, Some((first, rest))) = (a, input.split_at_checked(b)) {
         let (second, third) = rest.split_at(b);
-        let planes = [first, second, third];
-        let done = Isa::best().dispatch(Zip { planes, output });
-        let [first, second, third] = planes.map(|plane| &plane[done..]);
-        let rows = first.iter().zip(second).zip(third);
-        let (pixels, _) = output[3 * done..].as_chunks_mut::<3>();
-        for (pixel, ((&x, &y), &z)) in pixels.iter_mut().zip(rows) {
-            *pixel = [x, y, z];
-        }
-        return;
+        return zip_planes([first, second, third], output);
     }
     for (column, pixel) in output.chunks_exact_mut(a).enumerate() {
         for (row, value) in pixel.iter_mut().enumerate() {
             *value = input[row * b + column];
         }
+    }
+}
+
+/// Three planes to pixels; all planes are as long.
+pub(crate) fn zip_planes<T: Pod>(planes: [&[T]; 3], output: &mut [T]) {
+    let done = Isa::best().dispatch(Zip { planes, output });
+    let [first, second, third] = planes.map(|plane| &plane[done..]);
+    let rows = first.iter().zip(second).zip(third);
+    let (pixels, _) = output[3 * done..].as_chunks_mut::<3>();
+    for (pixel, ((&x, &y), &z)) in pixels.iter_mut().zip(rows) {
+        *pixel = [x, y, z];
     }
 }
 

@@ -49,6 +49,8 @@ pub enum LayoutRule {
     RowMajor,
     /// All inputs that are not constant, and the outputs, channels-last where their rank is 3 or more.
     ChannelsLast,
+    /// The same, but the first input may also come row-major: images lie plane after plane.
+    ChannelsLastOrPlanes,
     /// Any one layout, shared by the outputs and every input that is not constant and has the output's rank;
     /// inputs of another rank come row-major.
     Any,

@@ -209,7 +209,7 @@ pub(crate) fn fold(function: Function) -> Result<Folded, PlanError> {
 
 /// Plans a function, with packed weights from, or noted in, `packs`.
 pub(crate) fn plan_folded(folded: &Folded, options: PlanOptions, packs: &Packs) -> Result<Plan, PlanError> {
-    let choice = layouts::choose(folded)?;
+    let choice = layouts::choose(folded, options.precision)?;
     let mut draft = steps::prepare(folded, &choice, options, packs)?;
     if options.depth_first {
         draft = depth_first::fuse(draft, options);

@@ -11,7 +11,7 @@ use super::f32::check_columns;
 use super::gather::{Gather, bf16_bits};
 use super::matrix::Part;
 use super::tile_f32::{SumsF32, store_sums};
-use super::{Ahead, BLOCK_BYTES, for_each_block, for_each_tile};
+use super::{Activation, Ahead, BLOCK_BYTES, for_each_block, for_each_tile};
 use crate::aligned::Aligned;
 use crate::geometry::{ConvGeometry, TapTable};
 use crate::isa::{Isa, Kernel};
@@ -26,7 +26,7 @@ use crate::weights::{Panel, Panels, WeightsF32};
 /// Bytes between gathered pixels that would make all rows of a tile fall into one set of a first-level cache.
 const ALIASING_BYTES: usize = 4096;
 
-/// A float convolution in bf16 with its bias, residual and clamp: `clamp(Σ bf16(x)·bf16(w) + bias + residual)`.
+/// A float convolution in bf16 with its bias, residual and activation: `act(Σ bf16(x)·bf16(w) + bias + residual)`.
 ///
 /// Narrowing is to nearest, ties to even, which moves each factor by at most 2⁻⁹ of itself (2⁻⁸ of the product, to first order);
 /// sums are in f32, in an order that depends on the instruction set. Machines with bf16 products take denormal factors as zero.
@@ -39,7 +39,7 @@ pub struct ConvBf16 {
     weights: Aligned<[u16; 2]>,
     /// In panel order.
     bias: Aligned<f32>,
-    clamp: [f32; 2],
+    activation: Activation,
     table: TapTable,
     cut: Cut,
     engine: Engine,
@@ -129,7 +129,7 @@ impl ConvBf16 {
         geometry: ConvGeometry,
         weights: &WeightsF32<'_>,
         bias: Option<&[f32]>,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
     ) -> Option<Self> {
         geometry.check();
         let (n, depth) = (geometry.out_channels, geometry.depth());
@@ -153,7 +153,7 @@ impl ConvBf16 {
             [narrowed(n, 2 * pair), narrowed(n, 2 * pair + 1)]
         });
         let bias = panels.pack(1, |n, _| bias.map_or(0.0, |bias| bias[n]));
-        Some(Self::with(isa, geometry, packed, bias, clamp))
+        Some(Self::with(isa, geometry, packed, bias, activation))
     }
 
     /// Makes the convolution of what another one of the same shape kept.
@@ -166,14 +166,14 @@ impl ConvBf16 {
     pub fn stored(
         isa: Isa,
         geometry: ConvGeometry,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
         parts: &mut TakeParts<'_>,
     ) -> Result<Self, PartsError> {
         geometry.check();
         let columns = Panels::of(isa, &geometry).padded_columns();
         let weights = parts.buffer(columns * Cut::of(geometry.depth()).pairs())?;
         let bias = parts.buffer(columns)?;
-        Ok(Self::with(isa, geometry, weights, bias, clamp))
+        Ok(Self::with(isa, geometry, weights, bias, activation))
     }
 
     fn with(
@@ -181,7 +181,7 @@ impl ConvBf16 {
         geometry: ConvGeometry,
         weights: Aligned<[u16; 2]>,
         bias: Aligned<f32>,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
     ) -> Self {
         assert!(Self::suits(&geometry), "a bf16 convolution has no groups");
         Self {
@@ -189,7 +189,7 @@ impl ConvBf16 {
             panels: Panels::of(isa, &geometry),
             weights,
             bias,
-            clamp,
+            activation: activation.into(),
             table: TapTable::new(&geometry.window(), geometry.input_stride),
             cut: Cut::of(geometry.depth()),
             engine: Engine::of(isa),
@@ -205,7 +205,7 @@ impl ConvBf16 {
     pub fn with_rows(&self, geometry: ConvGeometry) -> Self {
         geometry.check();
         let (weights, bias) = (self.weights.clone(), self.bias.clone());
-        Self::with(self.isa, geometry, weights, bias, self.clamp)
+        Self::with(self.isa, geometry, weights, bias, self.activation)
     }
 
     /// Returns the shape.
@@ -406,7 +406,7 @@ impl Run<'_> {
             output: &mut self.output[output..],
             output_stride: geometry.output_stride,
             columns: lanes.min(panel.columns - lane),
-            clamp: conv.clamp,
+            activation: conv.activation,
         };
         store_sums(simd, &mut sums);
     }

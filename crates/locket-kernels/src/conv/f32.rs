@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use super::{
-    Ahead, FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, TileF32, for_each_block, for_each_tiles,
-    run_tile,
+    Activation, Ahead, FewChannels, MAX_TILE_ROWS, Path, Pixel, Places, Taps, TileF32, for_each_block,
+    for_each_tiles, run_tile,
 };
 use crate::aligned::Aligned;
 use crate::geometry::ConvGeometry;
@@ -20,7 +20,7 @@ const ALIASING_BYTES: usize = 4096;
 /// Elements between copied pixels beyond their channels: a cache line, so that neighbours fall into neighbouring sets.
 const COPY_GAP: usize = 16;
 
-/// A float convolution with its bias, residual and clamp: `clamp(Σ x·w + bias + residual)`.
+/// A float convolution with its bias, residual and activation: `act(Σ x·w + bias + residual)`.
 ///
 /// Sums run in a different order on each instruction set; with all partial sums of magnitude at most `s`, results differ from exact
 /// arithmetic by less than `K · 2⁻²³ · s`.
@@ -31,7 +31,7 @@ pub struct ConvF32 {
     weights: PackedF32,
     /// In panel order.
     bias: Aligned<f32>,
-    clamp: [f32; 2],
+    activation: Activation,
     path: Path,
     /// Zeros under a tap outside the image.
     padding: Vec<f32>,
@@ -48,8 +48,6 @@ impl Keep for ConvF32 {
 impl ConvF32 {
     /// Packs the weights `[out_channels][kernel_h * kernel_w * in_channels / groups]` for an instruction set.
     ///
-    /// `clamp` is `[-inf, inf]` for none, `[0, inf]` for ReLU, `[0, 6]` for ReLU6; NaN passes through it.
-    ///
     /// # Panics
     /// If the shape is inconsistent or the weights or the bias do not have its size.
     pub fn new(
@@ -57,7 +55,7 @@ impl ConvF32 {
         geometry: ConvGeometry,
         weights: &WeightsF32<'_>,
         bias: Option<&[f32]>,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
     ) -> Self {
         geometry.check();
         assert_eq!(
@@ -74,7 +72,7 @@ impl ConvF32 {
         }
         let panels = Panels::of(isa, &geometry);
         let bias = panels.pack(1, |n, _| bias.map_or(0.0, |bias| bias[n]));
-        Self::with(isa, geometry, PackedF32::new(panels, weights), bias, clamp)
+        Self::with(isa, geometry, PackedF32::new(panels, weights), bias, activation)
     }
 
     /// Makes the convolution of what another one of the same shape kept.
@@ -87,14 +85,14 @@ impl ConvF32 {
     pub fn stored(
         isa: Isa,
         geometry: ConvGeometry,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
         parts: &mut TakeParts<'_>,
     ) -> Result<Self, PartsError> {
         geometry.check();
         let panels = Panels::of(isa, &geometry);
         let weights = PackedF32::stored(panels, geometry.depth(), geometry.out_channels, parts)?;
         let bias = parts.buffer(panels.padded_columns())?;
-        Ok(Self::with(isa, geometry, weights, bias, clamp))
+        Ok(Self::with(isa, geometry, weights, bias, activation))
     }
 
     fn with(
@@ -102,7 +100,7 @@ impl ConvF32 {
         geometry: ConvGeometry,
         weights: PackedF32,
         bias: Aligned<f32>,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
     ) -> Self {
         let path = Path::new(&geometry, size_of::<f32>());
         let padding = match &path {
@@ -115,7 +113,7 @@ impl ConvF32 {
             geometry,
             weights,
             bias,
-            clamp,
+            activation: activation.into(),
             path,
             padding,
             name,
@@ -130,7 +128,28 @@ impl ConvF32 {
     pub fn with_rows(&self, geometry: ConvGeometry) -> Self {
         geometry.check();
         let (weights, bias) = (self.weights.clone(), self.bias.clone());
-        Self::with(self.isa, geometry, weights, bias, self.clamp)
+        Self::with(self.isa, geometry, weights, bias, self.activation)
+    }
+
+    /// Whether a convolution of this shape can read an input `[batch, 3, height, width]`.
+    pub fn reads_planes(geometry: &ConvGeometry) -> bool {
+        match Path::new(geometry, size_of::<f32>()) {
+            Path::Few(few) => few.turns_planes(geometry),
+            Path::Pointwise | Path::Taps(_) => false,
+        }
+    }
+
+    /// Returns the same convolution for an input `[batch, 3, height, width]`, as images are given.
+    ///
+    /// # Panics
+    /// If the shape is not one that [`reads_planes`](Self::reads_planes).
+    #[must_use]
+    pub fn of_planes(mut self) -> Self {
+        assert!(Self::reads_planes(&self.geometry), "the convolution reads planes");
+        if let Path::Few(few) = self.path {
+            self.path = Path::Few(few.of_planes());
+        }
+        self
     }
 
     /// Returns the shape.
@@ -372,7 +391,8 @@ impl Run<'_> {
             let (line, x) = (first / geometry.out_width, first % geometry.out_width);
             let end = self.rows.end.min((line + 1) * geometry.out_width);
             let place = (line / geometry.out_height, line % geometry.out_height);
-            few.copy(geometry, place, self.input, 0.0, copies);
+            let follows = first > self.rows.start && place.1 > 0;
+            few.copy(geometry, place, follows, self.input, 0.0, copies);
             for index in self.panels.clone() {
                 let panel = conv.weights.panels().panel(index);
                 let weights = if conv.weights.is_compressed() {
@@ -438,7 +458,7 @@ impl Run<'_> {
                 output: &mut self.output[output..],
                 output_stride: geometry.output_stride,
                 columns: panel.columns,
-                clamp: conv.clamp,
+                activation: conv.activation,
                 ahead: Ahead::of(
                     size_of_val(weights),
                     geometry.depth(),

@@ -10,6 +10,7 @@
 //! outer loop and the tiles the inner one: a panel stays in cache for all tiles. Compressed panels are expanded once
 //! for a whole call, so there the block is the call's range.
 
+mod activation;
 mod bf16;
 mod f32;
 mod few;
@@ -24,6 +25,8 @@ mod tile_f32;
 mod tile_u8;
 mod u8;
 
+pub(crate) use self::activation::Activate;
+pub use self::activation::Activation;
 pub use self::bf16::ConvBf16;
 pub use self::f32::ConvF32;
 pub(crate) use self::output::check_quantized;

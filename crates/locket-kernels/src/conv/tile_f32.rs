@@ -6,6 +6,7 @@
 
 use super::places::Taps;
 use super::runs::Runs;
+use super::{Activate, Activation};
 use crate::simd::{MATRIX_COLUMNS, Simd};
 
 /// One tile of a float product.
@@ -16,7 +17,7 @@ pub(crate) struct TileF32<'a> {
     pub(crate) panel: &'a [f32],
     /// One for each lane.
     pub(crate) bias: &'a [f32],
-    /// Added before the clamp; starts at the tile's first pixel and channel.
+    /// Added before the activation; starts at the tile's first pixel and channel.
     pub(crate) residual: Option<&'a [f32]>,
     pub(crate) residual_stride: usize,
     /// Starts at the tile's first pixel and channel.
@@ -24,7 +25,7 @@ pub(crate) struct TileF32<'a> {
     pub(crate) output_stride: usize,
     /// Channels to write; lanes beyond are padding.
     pub(crate) columns: usize,
-    pub(crate) clamp: [f32; 2],
+    pub(crate) activation: Activation,
     pub(crate) ahead: Ahead,
     /// Whether the whole product has one row, however it is divided. Only then may that row be added up in its own way: else
     /// results would depend on where threads cut.
@@ -223,28 +224,17 @@ fn step<S: Simd, const VECTORS: usize>(simd: S, acc: &mut [S::F32; VECTORS], val
     }
 }
 
-/// Clamps and writes: at once if that is all there is to do and every lane counts or the tile is narrow, else through [`finish`].
+/// Adds the residual, activates and writes: in registers if every lane counts (or the tile is narrow and has no residual), else through
+/// [`finish`].
 #[inline(always)]
 fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
-    acc: [[S::F32; VECTORS]; ROWS],
+    mut acc: [[S::F32; VECTORS]; ROWS],
     tile: &mut TileF32<'_>,
 ) {
-    let (low, high) = (simd.splat_f32(tile.clamp[0]), simd.splat_f32(tile.clamp[1]));
-    if tile.residual.is_none() && tile.columns == VECTORS * S::LANES {
-        for row in 0..ROWS {
-            let output = &mut tile.output[row * tile.output_stride..][..VECTORS * S::LANES];
-            for v in 0..VECTORS {
-                let value = simd.min_f32(high, simd.max_f32(low, acc[row][v]));
-                simd.store_f32(&mut output[v * S::LANES..], value);
-            }
-        }
-    } else if tile.residual.is_none() && VECTORS == 1 {
-        for row in 0..ROWS {
-            let output = &mut tile.output[row * tile.output_stride..][..tile.columns];
-            simd.store_f32_partial(output, simd.min_f32(high, simd.max_f32(low, acc[row][0])));
-        }
-    } else {
+    let width = VECTORS * S::LANES;
+    let is_whole = tile.columns == width;
+    if !is_whole && (VECTORS > 1 || tile.residual.is_some()) {
         // A copy by element: taking the address of the accumulators would keep them out of registers.
         let mut sums = [[simd.splat_f32(0.0); VECTORS]; ROWS];
         for row in 0..ROWS {
@@ -252,11 +242,42 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
                 sums[row][v] = acc[row][v];
             }
         }
-        finish(simd, sums.as_flattened(), VECTORS, tile);
+        return finish(simd, sums.as_flattened(), VECTORS, tile);
+    }
+    if let Some(residual) = tile.residual {
+        for row in 0..ROWS {
+            let residual = &residual[row * tile.residual_stride..][..width];
+            for v in 0..VECTORS {
+                acc[row][v] = simd.add_f32(acc[row][v], simd.load_f32(&residual[v * S::LANES..]));
+            }
+        }
+    }
+    // Decided once for the tile, not for each register.
+    let mut clamp = Activate::new(simd, tile.activation);
+    if tile.activation.is_gate() {
+        for row in 0..ROWS {
+            for v in 0..VECTORS {
+                acc[row][v] = clamp.apply(simd, acc[row][v]);
+            }
+        }
+        clamp = Activate::new(simd, Activation::NONE);
+    }
+    if is_whole {
+        for row in 0..ROWS {
+            let output = &mut tile.output[row * tile.output_stride..][..width];
+            for v in 0..VECTORS {
+                simd.store_f32(&mut output[v * S::LANES..], clamp.clamp(simd, acc[row][v]));
+            }
+        }
+    } else {
+        for row in 0..ROWS {
+            let output = &mut tile.output[row * tile.output_stride..][..tile.columns];
+            simd.store_f32_partial(output, clamp.clamp(simd, acc[row][0]));
+        }
     }
 }
 
-/// Adds the residual, clamps and writes; one function for tiles of all sizes.
+/// Adds the residual, activates and writes; one function for tiles of all sizes.
 #[inline(never)]
 fn finish<S: Simd>(simd: S, sums: &[S::F32], vectors: usize, tile: &mut TileF32<'_>) {
     simd.vectorize(
@@ -267,7 +288,7 @@ fn finish<S: Simd>(simd: S, sums: &[S::F32], vectors: usize, tile: &mut TileF32<
 
 #[inline(always)]
 fn finish_body<S: Simd>(simd: S, sums: &[S::F32], vectors: usize, tile: &mut TileF32<'_>) {
-    let (low, high) = (simd.splat_f32(tile.clamp[0]), simd.splat_f32(tile.clamp[1]));
+    let activate = Activate::new(simd, tile.activation);
     for (row, sums) in sums.chunks_exact(vectors).enumerate() {
         let output = &mut tile.output[row * tile.output_stride..][..tile.columns];
         for (v, &sum) in sums.iter().enumerate() {
@@ -286,7 +307,7 @@ fn finish_body<S: Simd>(simd: S, sums: &[S::F32], vectors: usize, tile: &mut Til
                 };
                 value = simd.add_f32(value, other);
             }
-            value = simd.min_f32(high, simd.max_f32(low, value));
+            value = activate.apply(simd, value);
             if whole {
                 simd.store_f32(&mut output[start..end], value);
             } else {
@@ -303,7 +324,7 @@ pub(super) struct SumsF32<'a> {
     pub(super) rows: usize,
     /// One for each lane.
     pub(super) bias: &'a [f32],
-    /// Added before the clamp; starts at the first pixel and channel.
+    /// Added before the activation; starts at the first pixel and channel.
     pub(super) residual: Option<&'a [f32]>,
     pub(super) residual_stride: usize,
     /// Starts at the first pixel and channel.
@@ -311,15 +332,15 @@ pub(super) struct SumsF32<'a> {
     pub(super) output_stride: usize,
     /// Channels to write; lanes beyond are padding.
     pub(super) columns: usize,
-    pub(super) clamp: [f32; 2],
+    pub(super) activation: Activation,
 }
 
-/// Adds bias and residual, clamps and writes.
+/// Adds bias and residual, activates and writes.
 pub(super) fn store_sums<S: Simd>(simd: S, to: &mut SumsF32<'_>) {
     simd.vectorize(
         #[inline(always)]
         || {
-            let (low, high) = (simd.splat_f32(to.clamp[0]), simd.splat_f32(to.clamp[1]));
+            let activate = Activate::new(simd, to.activation);
             for start in (0..to.columns).step_by(S::LANES) {
                 let end = (start + S::LANES).min(to.columns);
                 let whole = end - start == S::LANES;
@@ -336,7 +357,7 @@ pub(super) fn store_sums<S: Simd>(simd: S, to: &mut SumsF32<'_>) {
                         };
                         value = simd.add_f32(value, other);
                     }
-                    value = simd.min_f32(high, simd.max_f32(low, value));
+                    value = activate.apply(simd, value);
                     let output = &mut to.output[row * to.output_stride..][start..end];
                     if whole {
                         simd.store_f32(output, value);

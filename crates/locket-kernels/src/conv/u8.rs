@@ -490,7 +490,15 @@ impl Run<'_> {
             let (line, x) = (first / geometry.out_width, first % geometry.out_width);
             let end = self.rows.end.min((line + 1) * geometry.out_width);
             let place = (line / geometry.out_height, line % geometry.out_height);
-            few.copy(geometry, place, self.input, conv.input_zero_point, copies);
+            let follows = first > self.rows.start && place.1 > 0;
+            few.copy(
+                geometry,
+                place,
+                follows,
+                self.input,
+                conv.input_zero_point,
+                copies,
+            );
             let from = From {
                 places,
                 input: copies,

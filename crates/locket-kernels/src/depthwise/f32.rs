@@ -5,12 +5,13 @@ use core::ops::Range;
 
 use super::{Element, check_depthwise, pack, packed_len, run_rows};
 use crate::aligned::Aligned;
+use crate::conv::{Activate, Activation};
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
 use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
 
-/// A float depthwise convolution with bias and clamp: `clamp(Σ x·w + bias)`.
+/// A float depthwise convolution with bias and activation: `act(Σ x·w + bias)`.
 ///
 /// The order of the sums is the same on every instruction set (kernel row, then column); only the fusing of product and
 /// sum differs.
@@ -21,7 +22,7 @@ pub struct DepthwiseF32 {
     /// `[tap][channel]`.
     weights: Aligned<f32>,
     bias: Aligned<f32>,
-    clamp: [f32; 2],
+    activation: Activation,
 }
 
 impl Keep for DepthwiseF32 {
@@ -40,7 +41,7 @@ impl DepthwiseF32 {
         geometry: ConvGeometry,
         weights: &[f32],
         bias: Option<&[f32]>,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
     ) -> Self {
         check_depthwise(&geometry);
         let (channels, taps) = (geometry.in_channels, geometry.depth());
@@ -59,7 +60,7 @@ impl DepthwiseF32 {
             geometry,
             weights,
             bias,
-            clamp,
+            activation: activation.into(),
         }
     }
 
@@ -73,7 +74,7 @@ impl DepthwiseF32 {
     pub fn stored(
         isa: Isa,
         geometry: ConvGeometry,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
         parts: &mut TakeParts<'_>,
     ) -> Result<Self, PartsError> {
         check_depthwise(&geometry);
@@ -83,7 +84,7 @@ impl DepthwiseF32 {
             weights: parts.buffer(packed_len(lanes, channels, geometry.depth()))?,
             bias: parts.buffer(packed_len(lanes, channels, 1))?,
             geometry,
-            clamp,
+            activation: activation.into(),
         })
     }
 
@@ -147,7 +148,7 @@ struct Floats<'a> {
     padded: usize,
     bias: &'a [f32],
     output: &'a mut [f32],
-    clamp: [f32; 2],
+    activation: Activation,
 }
 
 impl Kernel for Run<'_> {
@@ -163,7 +164,7 @@ impl Kernel for Run<'_> {
             padded: bias.len(),
             bias,
             output: self.output,
-            clamp: depthwise.clamp,
+            activation: depthwise.activation,
         };
         run_rows(simd, &depthwise.geometry, self.rows, false, &mut element);
     }
@@ -209,8 +210,7 @@ impl<S: Simd> Element<S> for Floats<'_> {
 
     #[inline(always)]
     fn finish(&mut self, simd: S, acc: S::F32, _channel: usize, at: usize, count: usize) {
-        let (low, high) = (simd.splat_f32(self.clamp[0]), simd.splat_f32(self.clamp[1]));
-        let value = simd.min_f32(high, simd.max_f32(low, acc));
+        let value = Activate::new(simd, self.activation).apply(simd, acc);
         if count == S::LANES {
             simd.store_f32(&mut self.output[at..], value);
         } else {

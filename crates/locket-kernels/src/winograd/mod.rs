@@ -14,7 +14,9 @@ use core::ops::Range;
 
 use self::transform::{Filters, Gather, Scatter};
 use crate::aligned::Aligned;
-use crate::conv::{Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_row_of_tiles, run_tile};
+use crate::conv::{
+    Activation, Ahead, MAX_TILE_ROWS, Pixel, Places, Taps, TileF32, for_each_row_of_tiles, run_tile,
+};
 use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
 use crate::parts::{Keep, Parts, PartsError, TakeParts};
@@ -43,7 +45,7 @@ const READ_PIXELS: usize = 28 * 28;
 /// Fewest tiles of a block: whole tiles of the product.
 const LEAST_BLOCK: usize = 14;
 
-/// A float convolution with its bias, residual and clamp: `clamp(Σ x·w + bias + residual)`, by F(4×4, 3×3).
+/// A float convolution with its bias, residual and activation: `act(Σ x·w + bias + residual)`, by F(4×4, 3×3).
 ///
 /// The transforms round too. With inputs of magnitude at most `s`, weights of magnitude at most `w` and `C` channels, results differ
 /// from exact arithmetic by less than `2304 · C · (C + 13) · 2⁻²⁴ · s · w`, to first order: the matrices' rows scale magnitudes by at
@@ -58,7 +60,7 @@ pub struct WinogradF32 {
     weights: Aligned<f32>,
     /// One for each output channel, padded to whole registers.
     bias: Aligned<f32>,
-    clamp: [f32; 2],
+    activation: Activation,
 }
 
 /// Panics unless the shape can be computed so.
@@ -127,7 +129,7 @@ impl WinogradF32 {
         geometry: ConvGeometry,
         weights: &[f32],
         bias: Option<&[f32]>,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
     ) -> Self {
         check(&geometry);
         let (inner, outer) = (geometry.in_channels, geometry.out_channels);
@@ -153,7 +155,7 @@ impl WinogradF32 {
             panels,
             weights: packed,
             bias: padded_bias,
-            clamp,
+            activation: activation.into(),
         }
     }
 
@@ -167,7 +169,7 @@ impl WinogradF32 {
     pub fn stored(
         isa: Isa,
         geometry: ConvGeometry,
-        clamp: [f32; 2],
+        activation: impl Into<Activation>,
         parts: &mut TakeParts<'_>,
     ) -> Result<Self, PartsError> {
         check(&geometry);
@@ -178,7 +180,7 @@ impl WinogradF32 {
             weights: parts.buffer(POINTS * panels.padded_columns() * geometry.in_channels)?,
             bias: parts.buffer(geometry.out_channels.next_multiple_of(isa.lanes()))?,
             geometry,
-            clamp,
+            activation: activation.into(),
         })
     }
 
@@ -257,7 +259,7 @@ impl WinogradF32 {
                 stride: self.outer_stride(),
                 block: self.block(),
                 bias: self.bias.as_slice(),
-                clamp: self.clamp,
+                activation: self.activation,
                 residual,
                 output: &mut *output,
             });
@@ -330,7 +332,7 @@ impl Kernel for Products<'_> {
                             output: &mut output[first * outer_stride + panel.first..],
                             output_stride: outer_stride,
                             columns: panel.width.min(outer_stride - panel.first),
-                            clamp: [f32::NEG_INFINITY, f32::INFINITY],
+                            activation: Activation::NONE,
                             ahead: Ahead::of(size_of_val(weights), inner, [first, count, self.tiles]),
                             alone: false,
                             times,

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::{PATCH, POINTS, TILE};
+use crate::conv::{Activate, Activation};
 use crate::geometry::ConvGeometry;
 use crate::isa::Kernel;
 use crate::simd::Simd;
@@ -206,7 +207,7 @@ pub(super) struct Scatter<'a> {
     pub(super) stride: usize,
     pub(super) block: usize,
     pub(super) bias: &'a [f32],
-    pub(super) clamp: [f32; 2],
+    pub(super) activation: Activation,
     pub(super) residual: Option<&'a [f32]>,
     pub(super) output: &'a mut [f32],
 }
@@ -220,7 +221,7 @@ impl Kernel for Scatter<'_> {
         let columns = geometry.out_width.div_ceil(TILE);
         let channels = geometry.out_channels;
         let whole = channels - channels % S::LANES;
-        let (low, high) = (simd.splat_f32(self.clamp[0]), simd.splat_f32(self.clamp[1]));
+        let activate = Activate::new(simd, self.activation);
         for (slot, tile) in self.tiles.enumerate() {
             let (top, left) = (tile / columns * TILE, tile % columns * TILE);
             let rows = TILE.min(geometry.out_height - top);
@@ -261,7 +262,7 @@ impl Kernel for Scatter<'_> {
                             };
                             value = simd.add_f32(value, other);
                         }
-                        value = simd.min_f32(high, simd.max_f32(low, value));
+                        value = activate.apply(simd, value);
                         let start = pixel * geometry.output_stride;
                         let to = &mut self.output[start + channel..start + end];
                         if channel >= whole {

@@ -1,6 +1,6 @@
 //! Deterministic values, convolution shapes, and the plain loop over the taps of an output.
 
-use locket_kernels::ConvGeometry;
+use locket_kernels::{Activation, ConvGeometry};
 
 /// A small generator of reproducible values (xorshift).
 #[derive(Debug)]
@@ -131,4 +131,12 @@ pub(crate) fn parts(len: usize) -> Vec<core::ops::Range<usize>> {
         .map(|cut| cut[0]..cut[1])
         .filter(|range| !range.is_empty())
         .collect()
+}
+
+/// What an activation makes of an exact sum.
+pub(crate) fn activated(sum: f64, activation: Activation) -> f64 {
+    match activation {
+        Activation::Clamp([low, high]) => sum.clamp(low.into(), high.into()),
+        Activation::HardSwish => sum * (sum + 3.0).clamp(0.0, 6.0) / 6.0,
+    }
 }

@@ -1,8 +1,8 @@
 //! Convolutions against the plain loop.
 
-use locket_kernels::{ConvF32, ConvGeometry, ConvU8, Isa, Output, Residual, WeightsF32};
+use locket_kernels::{Activation, ConvF32, ConvGeometry, ConvU8, Isa, Output, Residual, WeightsF32};
 
-use crate::common::{PLAIN, Shape, Values, for_each_tap, parts};
+use crate::common::{PLAIN, Shape, Values, activated, for_each_tap, parts};
 
 /// Shapes that reach every path: pointwise, by taps, by kernel rows, groups, gaps, and every width of panel.
 pub(crate) fn shapes() -> Vec<Shape> {
@@ -156,7 +156,7 @@ fn exact(g: &ConvGeometry, input: &[f32], weights: &[f32], row: usize, n: usize)
     (sum, size)
 }
 
-fn check_f32(isa: Isa, shape: &Shape, clamp: [f32; 2], with_residual: bool) {
+fn check_f32(isa: Isa, shape: &Shape, activation: Activation, with_residual: bool) {
     let g = shape.geometry();
     let mut values = Values::new(1);
     let input = values.f32s(g.input_len());
@@ -168,7 +168,7 @@ fn check_f32(isa: Isa, shape: &Shape, clamp: [f32; 2], with_residual: bool) {
         g.clone(),
         &WeightsF32::dense(g.out_channels, g.depth(), &weights),
         Some(&bias),
-        clamp,
+        activation,
     );
     let mut scratch = vec![f32::NAN; conv.scratch_elems()];
     let mut output = vec![99.0; g.out_pixels() * g.output_stride];
@@ -196,8 +196,7 @@ fn check_f32(isa: Isa, shape: &Shape, clamp: [f32; 2], with_residual: bool) {
             } else {
                 0.0
             };
-            let expected =
-                (sum + f64::from(bias[n]) + f64::from(extra)).clamp(clamp[0].into(), clamp[1].into());
+            let expected = activated(sum + f64::from(bias[n]) + f64::from(extra), activation);
             let bound = (g.depth() + 3) as f64 * f64::from(f32::EPSILON) * (size + 2.0);
             assert!(
                 (f64::from(found) - expected).abs() <= bound,
@@ -211,8 +210,66 @@ fn check_f32(isa: Isa, shape: &Shape, clamp: [f32; 2], with_residual: bool) {
 fn float_convolutions_match_the_plain_loop() {
     for isa in Isa::available() {
         for shape in shapes() {
-            check_f32(isa, &shape, [f32::NEG_INFINITY, f32::INFINITY], false);
-            check_f32(isa, &shape, [0.0, 0.5], true);
+            check_f32(isa, &shape, Activation::NONE, false);
+            check_f32(isa, &shape, [0.0, 0.5].into(), true);
+            check_f32(isa, &shape, Activation::HardSwish, false);
+            check_f32(isa, &shape, Activation::HardSwish, true);
+        }
+    }
+}
+
+#[test]
+fn planes_give_the_bits_of_pixels() {
+    let wide = Shape {
+        kernel: [3, 3],
+        pad: [1; 4],
+        channels: [3, 20],
+        size: [9, 41],
+        stride: [2, 2],
+        batch: 2,
+        ..PLAIN
+    };
+    let tall = Shape {
+        kernel: [7, 5],
+        pad: [3, 2, 2, 0],
+        channels: [3, 33],
+        size: [11, 70],
+        stride: [1, 2],
+        gaps: [0, 2, 1],
+        ..PLAIN
+    };
+    let apart = Shape {
+        kernel: [2, 2],
+        stride: [5, 3],
+        channels: [3, 16],
+        size: [3, 30],
+        ..PLAIN
+    };
+    for isa in Isa::available() {
+        for shape in [&wide, &tall, &apart] {
+            let g = shape.geometry();
+            assert!(ConvF32::reads_planes(&g));
+            let mut values = Values::new(3);
+            let planes = values.f32s(g.input_len());
+            let weights = values.f32s(g.out_channels * g.depth());
+            let size = g.in_height * g.in_width;
+            let pixels: Vec<f32> = (0..planes.len())
+                .map(|at| planes[(at / (3 * size) * 3 + at % 3) * size + at / 3 % size])
+                .collect();
+            let weights = WeightsF32::dense(g.out_channels, g.depth(), &weights);
+            let conv = ConvF32::new(isa, g.clone(), &weights, None, [-1.0, 1.0]);
+            let mut scratch = vec![f32::NAN; conv.scratch_elems()];
+            let mut expected = vec![0.0; g.out_pixels() * g.output_stride];
+            let all = 0..g.out_pixels();
+            conv.run(&pixels, None, &mut expected, all, &mut scratch);
+            let conv = conv.of_planes();
+            let mut found = vec![0.0; expected.len()];
+            for rows in parts(g.out_pixels()) {
+                scratch.fill(f32::NAN);
+                let target = &mut found[rows.start * g.output_stride..rows.end * g.output_stride];
+                conv.run(&planes, None, target, rows, &mut scratch);
+            }
+            assert_eq!(found, expected, "{isa} {shape:?}");
         }
     }
 }

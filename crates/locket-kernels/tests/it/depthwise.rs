@@ -1,8 +1,8 @@
 //! Depthwise convolutions against the plain loop.
 
-use locket_kernels::{DepthwiseF32, DepthwiseU8, Isa, Output};
+use locket_kernels::{Activation, DepthwiseF32, DepthwiseU8, Isa, Output};
 
-use crate::common::{PLAIN, Shape, Values, for_each_tap, parts};
+use crate::common::{PLAIN, Shape, Values, activated, for_each_tap, parts};
 use crate::conv::quantized;
 
 fn shapes() -> Vec<Shape> {
@@ -65,13 +65,17 @@ fn shapes() -> Vec<Shape> {
 #[test]
 fn float_depthwise_matches_the_plain_loop() {
     for isa in Isa::available() {
-        for shape in shapes() {
+        let activations = [Activation::Clamp([-0.75, 2.0]), Activation::HardSwish];
+        for (shape, activation) in shapes()
+            .iter()
+            .flat_map(|shape| activations.map(|of| (shape, of)))
+        {
             let g = shape.geometry();
             let mut values = Values::new(4);
             let input = values.f32s(g.input_len());
             let weights = values.f32s(g.out_channels * g.depth());
             let bias = values.f32s(g.out_channels);
-            let conv = DepthwiseF32::new(isa, g.clone(), &weights, Some(&bias), [-0.75, 2.0]);
+            let conv = DepthwiseF32::new(isa, g.clone(), &weights, Some(&bias), activation);
             let mut output = vec![99.0; g.out_pixels() * g.output_stride];
             for rows in parts(g.out_pixels()) {
                 conv.run(
@@ -93,7 +97,7 @@ fn float_depthwise_matches_the_plain_loop() {
                         expected += x * f64::from(weights[n * g.depth() + k]);
                     });
                     let bound = (g.depth() * g.depth()) as f64 * f64::from(f32::EPSILON);
-                    let difference = (f64::from(found) - expected.clamp(-0.75, 2.0)).abs();
+                    let difference = (f64::from(found) - activated(expected, activation)).abs();
                     assert!(
                         difference <= bound,
                         "{isa} {shape:?} {row} {n}: {found} for {expected}"

@@ -1,6 +1,6 @@
 //! Winograd convolutions against the plain ones.
 
-use locket_kernels::{ConvF32, ConvGeometry, Isa, WeightsF32, WinogradF32};
+use locket_kernels::{Activation, ConvF32, ConvGeometry, Isa, WeightsF32, WinogradF32};
 use proptest::prelude::*;
 
 use crate::common::Values;
@@ -10,25 +10,29 @@ use crate::common::Values;
 const TOLERANCE: f32 = 2e-5;
 
 fn check(isa: Isa, geometry: &ConvGeometry, seed: u64) {
+    check_activation(isa, geometry, seed, [-1.5, 2.5].into());
+    check_activation(isa, geometry, seed, Activation::HardSwish);
+}
+
+fn check_activation(isa: Isa, geometry: &ConvGeometry, seed: u64, activation: Activation) {
     let mut values = Values::new(seed);
     let input = values.f32s(geometry.input_len());
     let weights = values.f32s(geometry.out_channels * geometry.depth());
     let bias = values.f32s(geometry.out_channels);
     let residual = values.f32s(geometry.out_pixels() * geometry.out_channels);
-    let clamp = [-1.5, 2.5];
     let plain = ConvF32::new(
         Isa::SCALAR,
         geometry.clone(),
         &WeightsF32::dense(geometry.out_channels, geometry.depth(), &weights).channels_first(9),
         Some(&bias),
-        clamp,
+        activation,
     );
     let pixels = geometry.out_pixels();
     let length = pixels * geometry.out_channels;
     let mut expected = vec![0.0; length];
     let mut scratch = vec![0.0; plain.scratch_elems()];
     plain.run(&input, Some(&residual), &mut expected, 0..pixels, &mut scratch);
-    let winograd = WinogradF32::new(isa, geometry.clone(), &weights, Some(&bias), clamp);
+    let winograd = WinogradF32::new(isa, geometry.clone(), &weights, Some(&bias), activation);
     let mut scratch = vec![f32::NAN; winograd.scratch_elems()];
     let bound = TOLERANCE * geometry.depth() as f32;
     for cut in 0..winograd.strips() {

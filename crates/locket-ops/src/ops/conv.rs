@@ -4,20 +4,20 @@
 //! image. x: `[N, C, L]` or `[N, C, H, W]`; weight: `[O, C / groups, K...]`; bias: `[O]`; y: `[N, O, ...]`; all fp32
 //! (fp16 in the reference). Padding as in [`crate::window`]. Since iOS 15; iOS 17 allows a weight of another float type.
 //!
-//! `locket.conv` adds `residual` (of y's shape) and then clamps to `[clamp_min, clamp_max]`. A bias, a residual and a clamp
-//! change neither sums nor their order.
+//! `locket.conv` adds `residual` (of y's shape) and then clamps to `[clamp_min, clamp_max]`, or, with `activation` `hard_swish`,
+//! multiplies by `min(max(y + 3, 0), 6) / 6`. A bias, a residual and an activation change neither sums nor their order.
 //!
 //! Kernels sum in f32 in an order of their own: their error is bounded by `K * eps` of the sum of magnitudes.
 
 use std::ops::Range;
 
-use locket_kernels::{ConvF32, ConvGeometry, DepthwiseF32, WinogradF32};
+use locket_kernels::{Activation, ConvF32, ConvGeometry, DepthwiseF32, WinogradF32};
 use locket_mil::{Target, Type};
 use locket_tensor::{DType, TensorMut};
 
 use crate::{
-    Availability, Call, Cost, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared, RowWindow,
-    Signature, Step, Strip,
+    Availability, Call, Cost, Layout, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared,
+    RowWindow, Signature, Step, Strip,
     ops::common::conv_steps::{bf16_step, float_step},
     packing::Packing,
     window::Window,
@@ -132,7 +132,7 @@ const KEPT: [&str; 2] = ["weight", "bias"];
 
 const NUMBERS: &str = "expected a tensor of numbers";
 
-const PARAMS: [Param; 11] = [
+const PARAMS: [Param; 12] = [
     Param::required("x"),
     Param::required("weight"),
     Param::optional("bias"),
@@ -144,6 +144,7 @@ const PARAMS: [Param; 11] = [
     Param::optional("residual"),
     Param::attribute("clamp_min"),
     Param::attribute("clamp_max"),
+    Param::attribute("activation"),
 ];
 
 impl Operator for Conv {
@@ -197,7 +198,7 @@ impl Operator for Conv {
         let (x, weight) = (numbers(call.tensor("x")?)?, numbers(call.tensor("weight")?)?);
         let bias = call.optional("bias")?.map(numbers).transpose()?;
         let residual = call.optional("residual")?.map(numbers).transpose()?;
-        let [low, high] = clamp(node)?;
+        let activation = activation(node)?;
         let mut result = vec![0f32; outputs[0].elems()];
         shape.each_sum(
             |at| f64::from(x[at]),
@@ -207,15 +208,20 @@ impl Operator for Conv {
                 let residual = residual
                     .as_ref()
                     .map_or(0.0, |residual| f64::from(residual[index]));
-                result[index] = clamp_one((sum + bias + residual) as f32, low, high);
+                result[index] = activate((sum + bias + residual) as f32, activation);
             },
         );
         store(&mut outputs[0], &result);
         Ok(())
     }
 
-    fn layout_rule(&self, _node: &Node<'_>) -> LayoutRule {
-        LayoutRule::ChannelsLast
+    fn layout_rule(&self, node: &Node<'_>) -> LayoutRule {
+        match (Shape::of(node), node.ty("x")) {
+            (Ok(shape), Ok((DType::Float32, _))) if ConvF32::reads_planes(&shape.geometry()) => {
+                LayoutRule::ChannelsLastOrPlanes
+            }
+            _ => LayoutRule::ChannelsLast,
+        }
     }
 
     fn kept_weights(&self) -> &'static [&'static str] {
@@ -229,7 +235,7 @@ impl Operator for Conv {
         let Some(weight) = node.weight("weight").filter(|_| dtype == DType::Float32) else {
             return Err(node.param_error("weight", "must be known before the program runs, with x of fp32"));
         };
-        let clamp = clamp(node)?;
+        let activation = activation(node)?;
         let (_, weight_shape) = node.ty("weight")?;
         let geometry = shape.geometry();
         let residual = node.has("residual");
@@ -244,11 +250,11 @@ impl Operator for Conv {
                     geometry.clone(),
                     &dense,
                     bias.as_deref(),
-                    clamp,
+                    activation,
                 ))
             })?;
             let kernel = packs.kernel(node, fresh, |parts| {
-                DepthwiseF32::stored(isa, geometry, clamp, parts)
+                DepthwiseF32::stored(isa, geometry, activation, parts)
             })?;
             let rows = kernel.geometry().out_pixels();
             let bytes = kernel.weight_bytes();
@@ -262,10 +268,11 @@ impl Operator for Conv {
             Ok((packing, kept_floats(node, "bias")?))
         })?;
         let fresh = fresh.as_ref();
-        if let Some(prepared) = bf16_step(prepare, &geometry, fresh, clamp)? {
+        let of_planes = ConvF32::reads_planes(&geometry) && prepare.layout("x") == Layout::RowMajor;
+        if let Some(prepared) = bf16_step(prepare, &geometry, fresh, activation)? {
             return Ok(Some(prepared));
         }
-        if !prepare.lean && WinogradF32::suits(&geometry) {
+        if !of_planes && !prepare.lean && WinogradF32::suits(&geometry) {
             let dense = fresh.map(|(packing, bias)| (packing.dense(), bias));
             if packs.decide(node, dense.as_ref().map(|(dense, _)| dense.is_some()))? {
                 let fresh = dense.and_then(|(dense, bias)| {
@@ -274,19 +281,28 @@ impl Operator for Conv {
                         geometry.clone(),
                         &dense?,
                         bias.as_deref(),
-                        clamp,
+                        activation,
                     ))
                 });
                 let kernel = packs.kernel(node, fresh, |parts| {
-                    WinogradF32::stored(isa, geometry, clamp, parts)
+                    WinogradF32::stored(isa, geometry, activation, parts)
                 })?;
                 return Ok(Some(winograd_step(kernel, residual)));
             }
         }
         let fresh = fresh.map(|(packing, bias)| {
-            ConvF32::new(isa, geometry.clone(), &packing.weights(), bias.as_deref(), clamp)
+            ConvF32::new(
+                isa,
+                geometry.clone(),
+                &packing.weights(),
+                bias.as_deref(),
+                activation,
+            )
         });
-        let kernel = packs.kernel(node, fresh, |parts| ConvF32::stored(isa, geometry, clamp, parts))?;
+        let kernel = packs.kernel(node, fresh, |parts| {
+            ConvF32::stored(isa, geometry, activation, parts)
+        })?;
+        let kernel = if of_planes { kernel.of_planes() } else { kernel };
         Ok(Some(float_step(kernel, residual)))
     }
 
@@ -301,6 +317,23 @@ pub(crate) fn clamp(node: &Node<'_>) -> Result<[f32; 2], OpError> {
         node.float("clamp_min", f32::NEG_INFINITY)?,
         node.float("clamp_max", f32::INFINITY)?,
     ])
+}
+
+/// What is done with sums at last.
+pub(crate) fn activation(node: &Node<'_>) -> Result<Activation, OpError> {
+    match node.text("activation", "")? {
+        "" => Ok(Activation::Clamp(clamp(node)?)),
+        "hard_swish" => Ok(Activation::HardSwish),
+        other => Err(node.param_error("activation", format_args!("expected hard_swish, found {other}"))),
+    }
+}
+
+/// One value, as [`Activation`] says.
+pub(crate) fn activate(value: f32, activation: Activation) -> f32 {
+    match activation {
+        Activation::Clamp([low, high]) => clamp_one(value, low, high),
+        Activation::HardSwish => value * (clamp_one(value + 3.0, 0.0, 6.0) / 6.0),
+    }
 }
 
 fn clamp_one(value: f32, low: f32, high: f32) -> f32 {
@@ -508,6 +541,13 @@ fn fused_samples() -> Vec<String> {
             "[17, 1, 3, 3]",
             "[1, 17, 6, 7]",
             &format!(", groups=17{clamp}"),
+        ),
+        sample(
+            "locket.conv",
+            "[2, 3, 9, 8]",
+            "[5, 3, 3, 3]",
+            "[2, 5, 5, 4]",
+            ", pad_type=\"same\", strides=[2, 2], activation=\"hard_swish\"",
         ),
     ]
 }

@@ -3,7 +3,7 @@
 //! `y[..., n] = bias[n] + sum over k of x[..., k] weight[n, k]`. x: `[..., K]`, rank 1 and more; weight: `[N, K]`, known before
 //! the program runs; bias: `[N]`; y: `[..., N]`; fp32 (fp16 in the reference). Since iOS 15.
 //!
-//! `locket.linear` then clamps to `[clamp_min, clamp_max]`.
+//! `locket.linear` then clamps to `[clamp_min, clamp_max]`, or, with `activation` `hard_swish`, multiplies by `min(max(y + 3, 0), 6) / 6`.
 
 use locket_kernels::{ConvF32, ConvGeometry};
 use locket_mil::{Target, Type};
@@ -13,7 +13,7 @@ use crate::{
     Availability, Call, Cost, Node, OpError, Operator, Param, Prepare, Prepared, Signature,
     ops::{
         common::conv_steps::{bf16_step, float_step},
-        conv::{clamp, kept_floats, store},
+        conv::{activate, activation, kept_floats, store},
     },
     packing::Packing,
 };
@@ -56,12 +56,13 @@ pub(crate) fn dims(node: &Node<'_>) -> Result<([usize; 3], Vec<usize>), OpError>
 /// Weights that a step keeps.
 const KEPT: [&str; 2] = ["weight", "bias"];
 
-const PARAMS: [Param; 5] = [
+const PARAMS: [Param; 6] = [
     Param::required("x"),
     Param::required("weight"),
     Param::optional("bias"),
     Param::attribute("clamp_min"),
     Param::attribute("clamp_max"),
+    Param::attribute("activation"),
 ];
 
 impl Operator for Linear {
@@ -109,14 +110,14 @@ impl Operator for Linear {
         };
         let (x, weight) = (numbers(call.tensor("x")?)?, numbers(call.tensor("weight")?)?);
         let bias = call.optional("bias")?.map(numbers).transpose()?;
-        let [low, high] = clamp(node)?;
+        let activation = activation(node)?;
         let mut result = Vec::with_capacity(rows * outs);
         for row in 0..rows {
             for n in 0..outs {
                 let products =
                     (0..inputs).map(|k| f64::from(x[row * inputs + k]) * f64::from(weight[n * inputs + k]));
                 let sum = products.sum::<f64>() + bias.as_ref().map_or(0.0, |bias| f64::from(bias[n]));
-                result.push((sum as f32).max(low).min(high));
+                result.push(activate(sum as f32, activation));
             }
         }
         store(&mut outputs[0], &result);
@@ -135,32 +136,43 @@ impl Operator for Linear {
             return Err(node.param_error("weight", "must be known before the program runs, with x of fp32"));
         };
         let geometry = ConvGeometry::matmul(m, k, n);
-        let (isa, packs, clamp) = (prepare.isa, prepare.packs, clamp(node)?);
+        let (isa, packs, activation) = (prepare.isa, prepare.packs, activation(node)?);
         let fresh = packs.unless_stored(node, &KEPT, || {
             let packing = Packing::of(&weight, &[n, k])
                 .ok_or_else(|| node.param_error("weight", "expected a tensor of numbers"))?;
             Ok((packing, kept_floats(node, "bias")?))
         })?;
-        if let Some(prepared) = bf16_step(prepare, &geometry, fresh.as_ref(), clamp)? {
+        if let Some(prepared) = bf16_step(prepare, &geometry, fresh.as_ref(), activation)? {
             return Ok(Some(prepared));
         }
         let fresh = fresh.map(|(packing, bias)| {
-            ConvF32::new(isa, geometry.clone(), &packing.weights(), bias.as_deref(), clamp)
+            ConvF32::new(
+                isa,
+                geometry.clone(),
+                &packing.weights(),
+                bias.as_deref(),
+                activation,
+            )
         });
-        let kernel = packs.kernel(node, fresh, |parts| ConvF32::stored(isa, geometry, clamp, parts))?;
+        let kernel = packs.kernel(node, fresh, |parts| {
+            ConvF32::stored(isa, geometry, activation, parts)
+        })?;
         Ok(Some(float_step(kernel, false)))
     }
 
     fn samples(&self) -> Vec<String> {
         let kind = self.signature().name;
-        let rest = if self.fused { ", clamp_min=0.0" } else { "" };
+        let [clamp, gate] = match self.fused {
+            true => [", clamp_min=0.0", ", activation=\"hard_swish\""],
+            false => [""; 2],
+        };
         [
-            ("[1, 40]", "[30, 40]", "[1, 30]"),
-            ("[2, 7, 5]", "[3, 5]", "[2, 7, 3]"),
-            ("[9]", "[70, 9]", "[70]"),
+            ("[1, 40]", "[30, 40]", "[1, 30]", clamp),
+            ("[2, 7, 5]", "[3, 5]", "[2, 7, 3]", gate),
+            ("[9]", "[70, 9]", "[70]", clamp),
         ]
         .iter()
-        .map(|(x, weight, y)| {
+        .map(|(x, weight, y, rest)| {
             let bias = y
                 .rsplit([' ', '['])
                 .next()

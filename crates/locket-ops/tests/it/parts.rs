@@ -79,13 +79,17 @@ impl Case {
                 }
             })
             .collect();
-        let as_they_lie = operator.layout_rule(&node) == LayoutRule::AsTheyLie;
+        let rule = operator.layout_rule(&node);
+        let as_they_lie = rule == LayoutRule::AsTheyLie;
+        let planes = rule == LayoutRule::ChannelsLastOrPlanes && layout == Layout::RowMajor;
+        let planes = operation.input("x").filter(|_| planes).map(ValueId::index);
         let layouts: Vec<Layout> = layouts
             .into_iter()
             .enumerate()
-            .map(|(id, own)| match as_they_lie && id != out.index() {
-                true => layout,
-                false => own,
+            .map(|(id, own)| match planes {
+                Some(planes) if planes != id => Layout::ChannelsLast,
+                None if as_they_lie && id != out.index() => layout,
+                _ => own,
             })
             .collect();
         let prepare = Prepare {
@@ -164,7 +168,7 @@ fn cases() -> impl Iterator<Item = Case> {
         let layouts: &[Layout] = match operator.layout_rule(&Node::new(&function, operation)) {
             LayoutRule::RowMajor => &[Layout::RowMajor],
             LayoutRule::ChannelsLast => &[Layout::ChannelsLast],
-            LayoutRule::Any | LayoutRule::AsTheyLie => &[Layout::RowMajor, Layout::ChannelsLast],
+            _ => &[Layout::RowMajor, Layout::ChannelsLast],
         };
         let outputs = operation.outputs.len();
         let choices = layouts

@@ -243,7 +243,7 @@ fn layout_choices(rule: LayoutRule) -> &'static [Layout] {
     match rule {
         LayoutRule::RowMajor => &[Layout::RowMajor],
         LayoutRule::ChannelsLast => &[Layout::ChannelsLast],
-        LayoutRule::Any | LayoutRule::AsTheyLie => &[Layout::RowMajor, Layout::ChannelsLast],
+        _ => &[Layout::RowMajor, Layout::ChannelsLast],
     }
 }
 
@@ -299,12 +299,16 @@ fn compare(
     for (output, expected) in expected.iter().enumerate() {
         let out_id = node.operation.outputs[output];
         let rank = |id: ValueId| node.function.ty(id).shape().map_or(0, <[usize]>::len);
-        let as_they_lie = operator.layout_rule(node) == LayoutRule::AsTheyLie;
+        let rule = operator.layout_rule(node);
+        let as_they_lie = rule == LayoutRule::AsTheyLie;
+        let planes = rule == LayoutRule::ChannelsLastOrPlanes && choice == Layout::RowMajor;
         let layouts: Vec<Layout> = (0..node.function.values().len())
             .map(ValueId::from_index)
             .map(|id| {
                 let is_alone = as_they_lie && !inputs.iter().any(|(input, _)| rank(*input) == rank(out_id));
-                if choice == Layout::RowMajor || is_alone && id == out_id {
+                if planes && node.operation.input("x") != Some(id) {
+                    Layout::ChannelsLast
+                } else if choice == Layout::RowMajor || is_alone && id == out_id {
                     Layout::RowMajor
                 } else if as_they_lie || rank(id) == rank(out_id) {
                     choice

@@ -1,7 +1,7 @@
 //! Gives convolutions and fully connected layers the residual and the activation that follow them.
 //!
-//! `conv [-> add residual] [-> relu | relu6 | clip]` becomes `locket.conv` with `residual`, `clamp_min` and `clamp_max`;
-//! `linear [-> activation]` becomes `locket.linear`. Each value in between must have no other reader. The fused operation
+//! `conv [-> add residual] [-> relu | relu6 | clip | locket.hard_swish]` becomes `locket.conv` with `residual`, and `clamp_min` and
+//! `clamp_max` or `activation`; `linear [-> activation]` becomes `locket.linear`. Each value in between must have no other reader. The fused operation
 //! stands where the last one stood, so that its residual is known. Depthwise convolutions take no residual.
 
 use locket_mil::{Function, Operation, Patch, ValueId};
@@ -50,6 +50,7 @@ struct Chain {
     positions: Vec<usize>,
     residual: Option<ValueId>,
     clamp: Option<[f32; 2]>,
+    hard_swish: bool,
 }
 
 fn follow(
@@ -75,11 +76,13 @@ fn follow(
             }
         }
     }
-    if let Some(at) = links.only_user(value).filter(|&at| !taken[at])
-        && let Some(clamp) = as_clamp(function, &function.operations[at])
-    {
-        chain.clamp = Some(clamp);
-        chain.positions.push(at);
+    if let Some(at) = links.only_user(value).filter(|&at| !taken[at]) {
+        let next = &function.operations[at];
+        chain.clamp = as_clamp(function, next);
+        chain.hard_swish = next.kind == "locket.hard_swish";
+        if chain.clamp.is_some() || chain.hard_swish {
+            chain.positions.push(at);
+        }
     }
     chain
 }
@@ -133,6 +136,10 @@ fn fused(function: &mut Function, layer: &Operation, chain: &Chain) -> Operation
                 operation.set_input(param, id);
             }
         }
+    }
+    if chain.hard_swish {
+        let id = function.add_constant("activation", "hard_swish");
+        operation.set_input("activation", id);
     }
     let followers: Vec<Operation> = chain
         .positions

@@ -1,11 +1,12 @@
 //! Which layout every value has, and which each operation reads its inputs in.
 //!
 //! Greedy, in program order: convolutions and pools want channels last; an operation that can take any layout takes
-//! that of its first input; inputs of the function lie as their first reader wants them. Where a reader wants another layout than
+//! that of its first input; inputs of the function lie as their first reader wants them (a convolution that reads colour planes wants
+//! them as they are given). Where a reader wants another layout than
 //! a value has, the plan gets a conversion, once per value and layout.
 
 use locket_mil::ValueId;
-use locket_ops::{Layout, LayoutRule, Node, Operator, registry};
+use locket_ops::{Layout, LayoutRule, Node, Operator, Precision, registry};
 
 use super::{PlanError, constants::Folded};
 
@@ -19,7 +20,7 @@ pub(super) struct Choice {
     pub(super) alias: Vec<bool>,
 }
 
-pub(super) fn choose(folded: &Folded) -> Result<Choice, PlanError> {
+pub(super) fn choose(folded: &Folded, precision: Precision) -> Result<Choice, PlanError> {
     let function = &folded.function;
     let count = function.operations.len();
     let mut choice = Choice {
@@ -28,7 +29,7 @@ pub(super) fn choose(folded: &Folded) -> Result<Choice, PlanError> {
         alias: vec![false; count],
     };
     for &input in &function.inputs {
-        choice.values[input.index()] = wish_for_input(folded, input);
+        choice.values[input.index()] = wish_for_input(folded, precision, input);
     }
     for (index, operation) in function
         .operations
@@ -48,20 +49,22 @@ pub(super) fn choose(folded: &Folded) -> Result<Choice, PlanError> {
             choice.values[operation.outputs[0].index()] = layout;
             continue;
         }
-        let layout = shared_layout(&node, operator, &choice.values);
+        let rule = rule(&node, operator, precision);
+        let layout = shared_layout(&node, operator, rule, &choice.values);
         let out_rank = rank(&node, operation.outputs[0]);
         for &output in &operation.outputs {
             choice.values[output.index()] = layout;
         }
-        let rule = operator.layout_rule(&node);
         choice.reads[index] = node
             .dynamic_inputs(operator.kept_weights())
             .into_iter()
-            .map(|id| {
+            .enumerate()
+            .map(|(position, id)| {
                 let other = rank(&node, id) != out_rank;
                 let layout = match rule {
                     LayoutRule::Any if other => Layout::RowMajor,
                     LayoutRule::AsTheyLie if other => choice.values[id.index()],
+                    LayoutRule::ChannelsLastOrPlanes if position == 0 => choice.values[id.index()],
                     _ => layout,
                 };
                 (id, layout)
@@ -86,10 +89,18 @@ fn alias_layout(node: &Node<'_>, operator: &dyn Operator, values: &[Layout]) -> 
     operator.alias(node, values[source.index()])
 }
 
-fn shared_layout(node: &Node<'_>, operator: &dyn Operator, values: &[Layout]) -> Layout {
+/// What an operator's step can take in an arithmetic: kernels in bf16 read no planes.
+fn rule(node: &Node<'_>, operator: &dyn Operator, precision: Precision) -> LayoutRule {
     match operator.layout_rule(node) {
+        LayoutRule::ChannelsLastOrPlanes if precision == Precision::Bf16 => LayoutRule::ChannelsLast,
+        rule => rule,
+    }
+}
+
+fn shared_layout(node: &Node<'_>, operator: &dyn Operator, rule: LayoutRule, values: &[Layout]) -> Layout {
+    match rule {
         LayoutRule::RowMajor => Layout::RowMajor,
-        LayoutRule::ChannelsLast => Layout::ChannelsLast,
+        LayoutRule::ChannelsLast | LayoutRule::ChannelsLastOrPlanes => Layout::ChannelsLast,
         LayoutRule::Any | LayoutRule::AsTheyLie => {
             let out_rank = rank(node, node.operation.outputs[0]);
             let dynamic = node.dynamic_inputs(operator.kept_weights());
@@ -100,7 +111,7 @@ fn shared_layout(node: &Node<'_>, operator: &dyn Operator, values: &[Layout]) ->
 }
 
 /// Channels last if the first operation that reads the input wants that.
-fn wish_for_input(folded: &Folded, input: ValueId) -> Layout {
+fn wish_for_input(folded: &Folded, precision: Precision, input: ValueId) -> Layout {
     let function = &folded.function;
     let reader = function
         .operations
@@ -111,7 +122,7 @@ fn wish_for_input(folded: &Folded, input: ValueId) -> Layout {
         return Layout::RowMajor;
     };
     let node = Node::new(function, operation);
-    let rule = registry::find(&node).map(|operator| operator.layout_rule(&node));
+    let rule = registry::find(&node).map(|operator| rule(&node, operator, precision));
     match rule {
         Ok(LayoutRule::ChannelsLast) if rank(&node, input) >= 3 => Layout::ChannelsLast,
         // Something that takes any layout asks in the name of its own first reader, unless it makes less of the input (a
@@ -121,7 +132,7 @@ fn wish_for_input(folded: &Folded, input: ValueId) -> Layout {
                 if rank(&node, output) == rank(&node, input)
                     && function.ty(output).bytes() >= function.ty(input).bytes() =>
             {
-                wish_for_input(folded, output)
+                wish_for_input(folded, precision, output)
             }
             _ => Layout::RowMajor,
         },

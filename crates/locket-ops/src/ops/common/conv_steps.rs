@@ -3,7 +3,7 @@
 use std::{fmt, ops::Range};
 
 use bytemuck::{cast_slice, cast_slice_mut};
-use locket_kernels::{ConvBf16, ConvF32, ConvGeometry};
+use locket_kernels::{Activation, ConvBf16, ConvF32, ConvGeometry};
 
 use crate::{
     OpError, Precision, Prepare, Prepared, RowWindow, Step, Strip,
@@ -100,20 +100,26 @@ pub(crate) fn bf16_step(
     prepare: &Prepare<'_>,
     geometry: &ConvGeometry,
     fresh: Option<&(Packing<'_>, Option<Vec<f32>>)>,
-    clamp: [f32; 2],
+    activation: Activation,
 ) -> Result<Option<Prepared>, OpError> {
     let (node, isa, packs) = (&prepare.node, prepare.isa, prepare.packs);
     if prepare.precision != Precision::Bf16 || !ConvBf16::suits(geometry) {
         return Ok(None);
     }
     let fresh = fresh.map(|(packing, bias)| {
-        ConvBf16::new(isa, geometry.clone(), &packing.weights(), bias.as_deref(), clamp)
+        ConvBf16::new(
+            isa,
+            geometry.clone(),
+            &packing.weights(),
+            bias.as_deref(),
+            activation,
+        )
     });
     if !packs.decide(node, fresh.as_ref().map(Option::is_some))? {
         return Ok(None);
     }
     let kernel = packs.kernel(node, fresh.flatten(), |parts| {
-        ConvBf16::stored(isa, geometry.clone(), clamp, parts)
+        ConvBf16::stored(isa, geometry.clone(), activation, parts)
     })?;
     Ok(Some(float_step(kernel, node.has("residual"))))
 }
