@@ -15,7 +15,7 @@ use crate::geometry::ConvGeometry;
 use crate::isa::{Isa, Kernel};
 use crate::parts::{Keep, Parts, PartsError, TakeParts};
 use crate::simd::Simd;
-use crate::weights::{Panel, Panels};
+use crate::weights::{Panel, Panels, RowOrder};
 
 /// An integer convolution with its bias, requantisation, residual and clamp.
 ///
@@ -59,6 +59,12 @@ fn padding(path: &Path, geometry: &ConvGeometry, input_zero_point: u8) -> Vec<u8
     }
 }
 
+/// The sum of codes; in pieces of 32 bits, which are added much faster.
+fn sum(codes: &[i8]) -> i64 {
+    let piece = |codes: &[i8]| codes.iter().map(|&code| i32::from(code)).sum::<i32>();
+    codes.chunks(1 << 20).map(|codes| i64::from(piece(codes))).sum()
+}
+
 impl ConvU8 {
     /// Packs the weights `[out_channels][kernel_h * kernel_w * in_channels / groups]` for an instruction set.
     ///
@@ -82,19 +88,18 @@ impl ConvU8 {
         let path = Path::new(&geometry, 1);
         let (runs, run) = path.runs(&geometry);
         let quads = run.div_ceil(4);
-        let packed = panels.pack(runs * quads, |n, k| {
-            let (tap, quad) = (k / quads, k % quads);
-            core::array::from_fn(|t| {
-                let within = 4 * quad + t;
-                if within < run {
-                    weights[n * depth + tap * run + within]
-                } else {
-                    0
-                }
+        let packed = if run.is_multiple_of(4) {
+            let rows: &[[i8; 4]] = cast_slice(weights);
+            panels.pack_matrix(RowOrder::plain(runs * quads), rows, |quad| quad)
+        } else {
+            panels.pack(runs * quads, |n, k| {
+                let (tap, quad) = (k / quads, k % quads);
+                let from = &weights[n * depth + tap * run..][4 * quad..run];
+                core::array::from_fn(|t| from.get(t).copied().unwrap_or(0))
             })
-        });
+        };
         let bias = panels.pack(1, |n, _| {
-            let sum: i64 = weights[n * depth..][..depth].iter().map(|&w| i64::from(w)).sum();
+            let sum = sum(&weights[n * depth..][..depth]);
             // Wraps as the sums do.
             (i64::from(bias[n]) - i64::from(input_zero_point) * sum) as i32
         });
