@@ -15,6 +15,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use crate::Apart;
+
 /// Turns of a spin loop before a thread parks or yields: 20 to 60 microseconds, longer than the gap between two steps.
 const SPINS: u32 = 4_000;
 
@@ -69,11 +71,20 @@ impl Crew {
             shared,
             threads: Vec::with_capacity(workers),
         };
+        let here = Apart::here();
+        let placed = Arc::new(AtomicUsize::new(0));
         for worker in 0..workers {
-            let shared = Arc::clone(&crew.shared);
+            let (shared, placed) = (Arc::clone(&crew.shared), Arc::clone(&placed));
             let builder = thread::Builder::new().name(format!("locket-{}", worker + 1));
-            crew.threads
-                .push(builder.spawn(move || work_loop(&shared, worker))?);
+            crew.threads.push(builder.spawn(move || {
+                here.go(worker + 1);
+                placed.fetch_add(1, Ordering::Release);
+                work_loop(&shared, worker);
+            })?);
+        }
+        // A sandbox that is closed from here on lets nobody move, and the first job finds all at their places.
+        while placed.load(Ordering::Acquire) < workers {
+            thread::yield_now();
         }
         Ok(crew)
     }

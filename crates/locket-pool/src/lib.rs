@@ -6,14 +6,18 @@
 //!
 //! How small a piece of work is worth a hand-over, a plan decides by [`hand_over_ns`], which measures one.
 //!
+//! A new thread goes to a core of its own at once ([`Apart`]).
+//!
 //! Beside it, [`in_order`] has whole pieces of work done on threads of its own, outside predictions.
 //!
 //! `unsafe` lives in [`crew`], behind a call that hands every part its own range of the output.
 
+mod apart;
 mod crew;
 mod hand_over;
 mod order;
 
+pub use apart::Apart;
 use crew::Crew;
 pub use hand_over::{FAR_NS, hand_over_ns};
 pub use order::in_order;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::Apart;
+
 /// What `work` makes of 0 to `count`, in that order, on a thread for each of `states`, which it is given to work with; the first is
 /// the caller's. Numbers are handed out as threads come for them.
 ///
@@ -32,7 +34,18 @@ pub fn in_order<S: Send, T: Send, E: Send>(
     let first = states.next().expect("somebody works");
     let mut all = std::thread::scope(|scope| {
         let one = &one;
-        let workers: Vec<_> = states.map(|state| scope.spawn(move || one(state))).collect();
+        let here = Apart::here();
+        let workers: Vec<_> = states
+            .enumerate()
+            .map(|(index, state)| {
+                scope.spawn(move || {
+                    here.go(index + 1);
+                    one(state)
+                })
+            })
+            .collect();
+        // Lets them go.
+        std::thread::yield_now();
         let mut all = one(first)?;
         for worker in workers {
             all.extend(worker.join().expect("the work does not panic")?);

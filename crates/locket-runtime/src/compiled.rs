@@ -5,7 +5,7 @@
 //! 8    u32           version of the format
 //! 12   u32           zero
 //! 16   u64, u64      bytes of the description, and their xxh3 hash
-//! 32   u64, u64      bytes of the data, and their xxh3 hash
+//! 32   u64, u64      bytes of the data, and the xxh3 hash of the hashes of its chunks of 1 MiB
 //! 48   u64           where the data starts, a multiple of 64
 //! 56   u64           zero
 //! 64                 the description, JSON
@@ -20,6 +20,7 @@
 //! The hashes tell damage, not malice. A file made by an enemy may compute anything, but the planner decides every length and
 //! offset from the program, so that it reads and writes no memory but its own.
 
+mod hash;
 mod read;
 mod write;
 
@@ -31,7 +32,7 @@ pub use read::{CompiledFile, is_compiled};
 pub use write::{Source, save, write};
 
 const MAGIC: &[u8; 8] = b"LOCKET\r\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 64;
 const ALIGN: usize = 64;
 

@@ -1,28 +1,20 @@
 //! Opens a compiled file.
 
-use std::{
-    cell::RefCell,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    path::Path,
-    sync::Arc,
-};
+use std::{cell::RefCell, fs::File, io::Read, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use locket_kernels::{Isa, Parts};
 use locket_mil::{Function, text};
 use locket_ops::{Node, Packs, Precision, registry};
+use locket_pool::Apart;
 use locket_tensor::{DType, Storage, Tensor, mmap};
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+use twox_hash::XxHash3_64;
 
-use super::{CompiledError, Description, HEADER_BYTES, MAGIC, Source, Span, VERSION};
+use super::{CompiledError, Description, HEADER_BYTES, MAGIC, Source, Span, VERSION, hash};
 use crate::plan::{Plan, PlanError, PlanOptions, fold, plan_folded};
 
 /// Longest description: of programs met so far, the longest has 0.3 MB.
 const MAX_DESCRIPTION_BYTES: usize = 64 << 20;
-
-/// Bytes that are hashed at a time.
-const READ_BYTES: usize = 64 << 10;
 
 /// Data that takes longer to hash than a thread to start.
 const WORTH_A_THREAD_BYTES: usize = 1 << 20;
@@ -70,14 +62,7 @@ impl CompiledFile {
     pub fn load(path: &Path, options: PlanOptions) -> Result<(Self, Plan), CompiledError> {
         let (compiled, data) = Self::unchecked_of(path)?;
         let plan = if options.threads > 1 && compiled.data.len() >= WORTH_A_THREAD_BYTES {
-            std::thread::scope(|scope| {
-                let whole = scope.spawn(|| compiled.check(data));
-                let plan = compiled.plan(options);
-                whole
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                plan
-            })?
+            compiled.check_while(data, options.threads - 1, || compiled.plan(options))??
         } else {
             compiled.check(data)?;
             compiled.plan(options)?
@@ -114,7 +99,11 @@ impl CompiledFile {
     fn unchecked(bytes: Bytes) -> Result<(Self, u64), CompiledError> {
         let header = Header::of(&bytes)?;
         let description = bytes.slice(HEADER_BYTES..HEADER_BYTES + header.description_bytes);
-        check("description", xxh3_64(&description), header.description_hash)?;
+        check(
+            "description",
+            XxHash3_64::oneshot(&description),
+            header.description_hash,
+        )?;
         let description = serde_json::from_slice(&description).map_err(|error| CompiledError::Format {
             expected: "a description of this version".to_owned(),
             found: error.to_string(),
@@ -130,11 +119,53 @@ impl CompiledFile {
     }
 
     fn check(&self, data: Data) -> Result<(), CompiledError> {
-        let found = match data.file {
-            Some(file) => hash_by_reading(file, self.start as u64)?,
-            None => xxh3_64(&self.data),
+        self.check_while(data, 0, || ())
+    }
+
+    /// Does something and checks the data: on `helpers` threads meanwhile, and on this one after it.
+    fn check_while<T>(
+        &self,
+        data: Data,
+        helpers: usize,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, CompiledError> {
+        let start = self.start as u64;
+        let (made, found) = match data.file {
+            Some(file) if helpers > 0 => std::thread::scope(|scope| {
+                let here = Apart::here();
+                let reader = scope.spawn(move || {
+                    here.go(1);
+                    hash::by_reading(file, start)
+                });
+                std::thread::yield_now();
+                let made = work();
+                let found = reader.join();
+                (
+                    made,
+                    found.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                )
+            }),
+            Some(file) => (work(), hash::by_reading(file, start)),
+            None => {
+                let shared = hash::Shared::new(&self.data);
+                let made = std::thread::scope(|scope| {
+                    let (here, shared) = (Apart::here(), &shared);
+                    for helper in 0..helpers {
+                        scope.spawn(move || {
+                            here.go(helper + 1);
+                            shared.work();
+                        });
+                    }
+                    std::thread::yield_now();
+                    let made = work();
+                    shared.work();
+                    made
+                });
+                (made, Ok(shared.digest()))
+            }
         };
-        check("data", found, data.hash)
+        check("data", found?, data.hash)?;
+        Ok(made)
     }
 
     /// Where the model comes from.
@@ -313,21 +344,6 @@ struct Data {
     hash: u64,
     /// Where to read it, if not in the mapping.
     file: Option<File>,
-}
-
-/// Hash of a file from a place on, through a small buffer: a mapping that is hashed is resident as a whole.
-fn hash_by_reading(mut file: File, start: u64) -> io::Result<u64> {
-    let mut hash = Xxh3Default::new();
-    let mut buffer = vec![0; READ_BYTES];
-    file.seek(SeekFrom::Start(start))?;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hash.digest()),
-            Ok(read) => hash.update(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 struct Header {

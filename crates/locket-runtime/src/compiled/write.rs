@@ -11,9 +11,11 @@ use locket_mil::{Function, ValueId, text};
 use locket_ops::{Packs, Precision, Record};
 use locket_tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
-use super::{ALIGN, CompiledError, Description, HEADER_BYTES, MAGIC, Span, StoredParts, Target, VERSION};
+use super::{
+    ALIGN, CompiledError, Description, HEADER_BYTES, MAGIC, Span, StoredParts, Target, VERSION, hash::Chunked,
+};
 use crate::plan::{Folded, PlanError, PlanOptions, fold, plan_folded};
 
 /// Where a compiled model comes from.
@@ -199,7 +201,7 @@ impl Data {
 
 fn emit(description: &Description, data: &Data, output: &mut dyn Write) -> Result<(), CompiledError> {
     let text = serde_json::to_vec(description).map_err(std::io::Error::from)?;
-    let mut hash = Xxh3::new();
+    let mut hash = Chunked::new();
     data.each(|bytes| {
         hash.update(bytes);
         Ok(())
@@ -210,7 +212,7 @@ fn emit(description: &Description, data: &Data, output: &mut dyn Write) -> Resul
     output.write_all(&[0; 4])?;
     for number in [
         text.len() as u64,
-        xxhash_rust::xxh3::xxh3_64(&text),
+        XxHash3_64::oneshot(&text),
         data.len as u64,
         hash.digest(),
         start as u64,

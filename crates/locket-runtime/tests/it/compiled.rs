@@ -242,7 +242,7 @@ fn forged(whole: &[u8], change: impl FnOnce(String) -> String) -> Vec<u8> {
     let start_now = forged.len() as u64;
     forged.extend(&whole[start..]);
     forged[16..24].copy_from_slice(&(text.len() as u64).to_le_bytes());
-    forged[24..32].copy_from_slice(&xxhash_rust::xxh3::xxh3_64(text.as_bytes()).to_le_bytes());
+    forged[24..32].copy_from_slice(&twox_hash::XxHash3_64::oneshot(text.as_bytes()).to_le_bytes());
     forged[48..56].copy_from_slice(&start_now.to_le_bytes());
     forged
 }
