@@ -97,7 +97,7 @@ pub(crate) fn decode(
         }
     }
     let frame = frame.filter(|_| scans > 0).ok_or("no picture in the file")?;
-    finish(&frame, &tables, pixels)
+    finish(frame, &tables, pixels)
 }
 
 /// The next marker from `at` on, and where its segment starts.
@@ -159,15 +159,16 @@ fn quantization(mut segment: &[u8], tables: &mut [Option<[u16; 64]>; 4]) -> Resu
     Ok(())
 }
 
-/// Coefficients to pixels.
-fn finish(frame: &Frame, tables: &Tables, mut pixels: Vec<u8>) -> Result<Outcome, String> {
+/// Coefficients or samples to pixels.
+fn finish(mut frame: Frame, tables: &Tables, mut pixels: Vec<u8>) -> Result<Outcome, String> {
     let planes: Vec<Vec<u8>> = frame
         .components
-        .iter()
-        .map(Component::plane)
+        .iter_mut()
+        .map(Component::take_plane)
         .collect::<Result<_, _>>()?;
+    let frame = &frame;
     let (width, height) = (frame.width, frame.height);
-    pixels.clear();
+    // What was in it is overwritten row by row.
     pixels.resize(width * height * 3, 0);
     let ycc = frame.components.len() == 3 && is_ycc(frame, tables);
     let mut rows = vec![vec![0; width]; frame.components.len()];

@@ -119,7 +119,8 @@ impl Crew {
         self.run(borders.len() - 1, &job);
     }
 
-    fn run(&mut self, parts: usize, job: &Work<'_>) {
+    /// Calls `job(k)` on every thread `k`, the caller's being 0, and waits for all.
+    pub(crate) fn run(&mut self, parts: usize, job: &Work<'_>) {
         let shared = &*self.shared;
         let erased: *const Work<'_> = job;
         // SAFETY: only the lifetime changes. Workers use the pointer in this epoch only, and this function

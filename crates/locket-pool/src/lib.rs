@@ -80,4 +80,20 @@ impl Pool {
         self.crew
             .run_disjoint(output, borders, scratch, scratch_bytes, work);
     }
+
+    /// Calls `work` once on every thread but the caller's, and waits for all.
+    ///
+    /// # Panics
+    ///
+    /// If `work` panics.
+    pub fn on_others(&mut self, work: &(dyn Fn() + Sync)) {
+        let threads = self.threads();
+        if threads > 1 {
+            self.crew.run(threads, &|thread| {
+                if thread > 0 {
+                    work();
+                }
+            });
+        }
+    }
 }

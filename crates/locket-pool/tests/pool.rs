@@ -1,6 +1,9 @@
 //! Every part runs once, on its own range, many times in a row.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Mutex,
+};
 
 use locket_pool::Pool;
 
@@ -67,4 +70,21 @@ fn one_thread_needs_no_worker() {
     let mut output = [0u8; 3];
     pool.run(&mut output, &[0, 3], &mut [], 0, &|_, chunk, _| chunk.fill(7));
     assert_eq!(output, [7; 3]);
+}
+
+#[test]
+fn others_are_called_once_each() {
+    for threads in 1..5 {
+        let mut pool = Pool::new(threads).unwrap();
+        let called = Mutex::new(Vec::new());
+        for _ in 0..3 {
+            pool.on_others(&|| called.lock().unwrap().push(std::thread::current().id()));
+        }
+        let mut called = called.into_inner().unwrap();
+        assert_eq!(called.len(), 3 * (threads - 1));
+        called.sort_unstable_by_key(|id| format!("{id:?}"));
+        called.dedup();
+        assert_eq!(called.len(), threads - 1);
+        assert!(!called.contains(&std::thread::current().id()));
+    }
 }

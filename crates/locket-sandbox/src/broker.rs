@@ -5,6 +5,7 @@
 //! a fresh one, which the owner tells by [`Broker::generation`].
 
 mod command;
+mod habit;
 mod reaper;
 
 use std::{
@@ -22,6 +23,8 @@ use rustix::{
 
 pub(crate) use command::FIRST_LEAK;
 pub use command::WorkerCommand;
+
+use habit::Habit;
 
 use crate::{
     Death, SandboxError,
@@ -72,6 +75,7 @@ struct Live {
     _heard: OwnedFd,
     sequence: u32,
     awake: Duration,
+    habit: Habit,
     gone: bool,
 }
 
@@ -206,6 +210,7 @@ impl Broker {
             _heard: heard,
             sequence: 1,
             awake: ring::awake_for(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
+            habit: Habit::default(),
             gone: false,
         })
     }
@@ -213,7 +218,7 @@ impl Broker {
     fn await_ready(&self, live: &mut Live) -> Result<Readiness, SandboxError> {
         let within = self.command.options.ready_within;
         let mut bytes = Vec::new();
-        let kind = live.receive("its start", Instant::now() + within, within, &mut bytes)?;
+        let kind = live.receive("its start", Instant::now() + within, within, None, &mut bytes)?;
         if kind == NOT_READY {
             let reason = String::from_utf8_lossy(&bytes)
                 .chars()
@@ -247,28 +252,38 @@ impl Live {
         into: &mut Vec<u8>,
     ) -> Result<u32, SandboxError> {
         self.sequence = self.sequence.wrapping_add(1);
-        if !self.ring.put_request(self.sequence, kind, parts) {
-            return self.receive("a request", deadline, within, into);
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        let foretold = self.habit.foretell(kind, bytes);
+        if self.ring.put_request(self.sequence, kind, parts) {
+            match rustix::io::write(&self.request_bell, &[1]) {
+                Ok(_) => {}
+                // The bell is full only if the worker heard none of thousands; it is waited for like any other.
+                Err(Errno::AGAIN) => {}
+                Err(source) => return Err(SandboxError::system("ring for the worker")(source)),
+            }
         }
-        match rustix::io::write(&self.request_bell, &[1]) {
-            Ok(_) => {}
-            // The bell is full only if the worker heard none of thousands; it is waited for like any other.
-            Err(Errno::AGAIN) => {}
-            Err(source) => return Err(SandboxError::system("ring for the worker")(source)),
-        }
-        self.receive("a request", deadline, within, into)
+        let sent = Instant::now();
+        let answer = self.receive("a request", deadline, within, foretold, into)?;
+        self.habit.learn(kind, bytes, sent.elapsed());
+        Ok(answer)
     }
 
-    /// Waits for the reply to the current request and copies it.
+    /// Waits for the reply to the current request, awake around the time that is foretold, and copies it.
     fn receive(
         &mut self,
         what: &'static str,
         deadline: Instant,
         within: Duration,
+        foretold: Option<[Duration; 2]>,
         into: &mut Vec<u8>,
     ) -> Result<u32, SandboxError> {
-        let until = deadline.min(Instant::now() + self.awake);
+        let started = Instant::now();
+        let until = deadline.min(started + self.awake);
         let mut is_there = self.ring.look_for_reply(self.sequence, until);
+        if let Some([soonest, latest]) = foretold.filter(|_| !is_there && !self.awake.is_zero()) {
+            is_there = self.wait(deadline.min(started + soonest))?
+                || self.ring.look_for_reply(self.sequence, deadline.min(started + latest));
+        }
         for _ in 0..FALSE_ALARMS {
             if !is_there && !self.wait(deadline)? {
                 return Err(SandboxError::Timeout { what, within });

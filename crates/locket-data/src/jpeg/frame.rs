@@ -1,4 +1,4 @@
-//! The frame: sizes, components and their coefficients.
+//! The frame: sizes, components, and their coefficients or samples.
 
 use super::transform;
 
@@ -16,8 +16,10 @@ pub(super) struct Component {
     pub(super) blocks: [usize; 2],
     /// Blocks in a row of storage: whole units of an interleaved scan.
     pub(super) stride: usize,
-    /// 64 for each block, in the order of rows.
+    /// 64 for each block, in the order of rows, if several scans make them; else none.
     pub(super) coefficients: Vec<i16>,
+    /// The samples of all blocks, if they are made as blocks are read; else none.
+    plane: Vec<u8>,
 }
 
 impl Component {
@@ -26,12 +28,26 @@ impl Component {
         self.stride * 8
     }
 
-    /// The samples of all blocks.
-    pub(super) fn plane(&self) -> Result<Vec<u8>, String> {
-        let table = self
-            .quantization
-            .1
-            .ok_or("a component without a quantisation table or scan")?;
+    /// Whether there is a block at this place.
+    pub(super) fn has_block(&self, place: usize) -> bool {
+        place < self.plane.len() / 64
+    }
+
+    /// Makes samples of a block that is complete.
+    pub(super) fn put_block(&mut self, place: usize, block: &[i16; 64]) -> Result<(), String> {
+        let table = self.quantization.1.as_ref().ok_or(NO_TABLE)?;
+        let width = self.stride * 8;
+        let first = place / self.stride * 8 * width + place % self.stride * 8;
+        transform::block(block, table, &mut self.plane[first..], width);
+        Ok(())
+    }
+
+    /// The samples of all blocks, which are then no longer here.
+    pub(super) fn take_plane(&mut self) -> Result<Vec<u8>, String> {
+        let table = self.quantization.1.ok_or(NO_TABLE)?;
+        if self.coefficients.is_empty() {
+            return Ok(std::mem::take(&mut self.plane));
+        }
         let width = self.plane_width();
         let mut plane = vec![0; self.coefficients.len()];
         for (rows, coefficients) in plane
@@ -45,6 +61,8 @@ impl Component {
         Ok(plane)
     }
 }
+
+const NO_TABLE: &str = "a component without a quantisation table or scan";
 
 /// A frame.
 pub(super) struct Frame {
@@ -104,6 +122,12 @@ impl Frame {
             let width = (width * sampling[0]).div_ceil(most[0]);
             let height = (height * sampling[1]).div_ceil(most[1]);
             let stride = units[0] * sampling[0];
+            let elements = stride * units[1] * sampling[1] * 64;
+            let [coefficients, samples] = if is_progressive {
+                [elements, 0]
+            } else {
+                [0, elements]
+            };
             Component {
                 name: *name,
                 sampling,
@@ -112,7 +136,8 @@ impl Frame {
                 height,
                 blocks: [width.div_ceil(8), height.div_ceil(8)],
                 stride,
-                coefficients: vec![0; stride * units[1] * sampling[1] * 64],
+                coefficients: vec![0; coefficients],
+                plane: vec![0; samples],
             }
         });
         Ok(Some(Self {

@@ -114,10 +114,14 @@ impl Scan {
                 let [across, down] = if interleaved { component.sampling } else { [1, 1] };
                 for block in 0..across * down {
                     let place = (y * down + block / across) * component.stride + x * across + block % across;
-                    let Some(coefficients) = component.coefficients.as_chunks_mut::<64>().0.get_mut(place)
-                    else {
-                        return Err("a scan that is larger than its frame".to_owned());
+                    // A sequential block is complete at once: its coefficients need no place of their own.
+                    let mut complete = [0; 64];
+                    let blocks = component.coefficients.as_chunks_mut::<64>().0;
+                    let coefficients = match frame.is_progressive {
+                        true => blocks.get_mut(place),
+                        false => component.has_block(place).then_some(&mut complete),
                     };
+                    let coefficients = coefficients.ok_or("a scan that is larger than its frame")?;
                     let tables = (tables.dc.get(dc), tables.ac.get(ac));
                     let tables = (
                         tables.0.and_then(Option::as_ref),
@@ -130,6 +134,9 @@ impl Scan {
                         &mut state.last[part],
                         &mut state.empty,
                     )?;
+                    if !frame.is_progressive {
+                        component.put_block(place, &complete)?;
+                    }
                 }
             }
             // Zeros without end would be read from a file that has ended.

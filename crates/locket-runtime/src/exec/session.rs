@@ -216,6 +216,11 @@ impl Session {
         }
     }
 
+    /// Calls `work` once on every thread that predictions run on but this one.
+    pub fn on_other_threads(&mut self, work: &(dyn Fn() + Sync)) {
+        self.pool.on_others(work);
+    }
+
     /// Brings inputs to where steps read them.
     fn take_in(&mut self, inputs: &[TensorRef<'_>]) {
         let arena = self.arena.as_mut_slice();

@@ -22,7 +22,7 @@ use crate::{
     pictures::{Given, Made, PictureError},
 };
 
-/// Stack below the loop of requests that a prediction or a picture's decoder may have left data in; a test has them run with no more.
+/// Stack of each thread, below its loop, that a prediction or a picture's decoder may have left data in; a test has them run with no more.
 const STACK_BYTES: usize = 128 << 10;
 
 /// A model with room for what comes out.
@@ -237,6 +237,7 @@ impl Served {
         if let Some(pictures) = &mut self.model.pictures {
             pictures.wipe(locket_sandbox::wipe_slice);
         }
+        self.model.session.on_other_threads(&|| scrub_stack(STACK_BYTES));
         scrub_stack(STACK_BYTES);
     }
 }
