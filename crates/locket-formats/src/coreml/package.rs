@@ -162,6 +162,13 @@ impl Staging {
         let name = name.ok_or_else(|| invalid(place(), "a name that ends in .mlpackage", "another"))?;
         check_replaceable(target)?;
         let parent = target.parent().unwrap_or(Path::new(""));
+        if !parent.as_os_str().is_empty() && !parent.is_dir() {
+            return Err(invalid(
+                parent.display().to_string(),
+                "a folder to write the package into",
+                "none",
+            ));
+        }
         // Several writers may be at work beside each other: the first free name is taken by creating it.
         for attempt in 0..1000_u32 {
             let folder = parent.join(format!(".{name}.new-{}-{attempt}", std::process::id()));
@@ -380,6 +387,13 @@ mod tests {
             .to_string();
         assert!(
             error.contains("expected a name that ends in .mlpackage"),
+            "{error}"
+        );
+        let error = Staging::new(&folder.path().join("none/m.mlpackage"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("none: expected a folder to write the package into"),
             "{error}"
         );
         assert_eq!(entries(folder.path()), ["f.mlpackage", "m.mlpackage"]);
