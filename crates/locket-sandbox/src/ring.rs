@@ -30,6 +30,9 @@ pub(crate) const SETUP_MAX: usize = HEADER_BYTES - SETUP_AT - 4;
 /// microseconds on a virtual machine.
 const AWAKE: Duration = Duration::from_micros(50);
 
+/// Turns of looking, each somewhat under a microsecond, before the core is offered to others.
+const TURNS_TO_YIELD: u32 = 16;
+
 /// One direction: what the last message was, and whether its reader looks here or has to be woken by the bell. Each has its own cache
 /// line.
 #[repr(C, align(64))]
@@ -241,7 +244,7 @@ fn put(slot: &Slot, sequence: u32, kind: u32, length: usize) -> bool {
 /// four, so that one of them sees the other.
 fn look(slot: &Slot, is_new: impl Fn(u32) -> bool, until: Instant) -> bool {
     slot.awake.store(1, Ordering::SeqCst);
-    loop {
+    for turn in 1.. {
         for _ in 0..16 {
             if is_new(slot.sequence.load(Ordering::SeqCst)) {
                 return true;
@@ -250,6 +253,10 @@ fn look(slot: &Slot, is_new: impl Fn(u32) -> bool, until: Instant) -> bool {
         }
         if Instant::now() >= until {
             break;
+        }
+        // The other side may have been put on this very core: it would wait for us to stop looking for what it has yet to do.
+        if turn % TURNS_TO_YIELD == 0 {
+            std::thread::yield_now();
         }
     }
     slot.awake.store(0, Ordering::SeqCst);
