@@ -76,6 +76,8 @@ struct Live {
     sequence: u32,
     awake: Duration,
     habit: Habit,
+    /// Bytes of the last request that are still in shared memory.
+    request_bytes: usize,
     gone: bool,
 }
 
@@ -155,7 +157,7 @@ impl Broker {
         let answer = live.exchange(kind, parts, Instant::now() + within, within, &mut self.copy);
         match answer {
             Ok(kind) => {
-                live.ring.wipe(bytes, self.copy.len());
+                live.ring.wipe(std::mem::take(&mut live.request_bytes), self.copy.len());
                 Ok(Reply {
                     kind,
                     bytes: &self.copy,
@@ -211,6 +213,7 @@ impl Broker {
             sequence: 1,
             awake: ring::awake_for(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
             habit: Habit::default(),
+            request_bytes: 0,
             gone: false,
         })
     }
@@ -254,6 +257,7 @@ impl Live {
         self.sequence = self.sequence.wrapping_add(1);
         let bytes = parts.iter().map(|part| part.len()).sum();
         let foretold = self.habit.foretell(kind, bytes);
+        self.request_bytes = bytes;
         if self.ring.put_request(self.sequence, kind, parts) {
             match rustix::io::write(&self.request_bell, &[1]) {
                 Ok(_) => {}
@@ -281,8 +285,14 @@ impl Live {
         let until = deadline.min(started + self.awake);
         let mut is_there = self.ring.look_for_reply(self.sequence, until);
         if let Some([soonest, latest]) = foretold.filter(|_| !is_there && !self.awake.is_zero()) {
-            is_there = self.wait(deadline.min(started + soonest))?
-                || self.ring.look_for_reply(self.sequence, deadline.min(started + latest));
+            is_there = self.wait(deadline.min(started + soonest))?;
+            if !is_there {
+                // Time to spare.
+                if self.ring.is_read(self.sequence) {
+                    self.ring.wipe(std::mem::take(&mut self.request_bytes), 0);
+                }
+                is_there = self.ring.look_for_reply(self.sequence, deadline.min(started + latest));
+            }
         }
         for _ in 0..FALSE_ALARMS {
             if !is_there && !self.wait(deadline)? {

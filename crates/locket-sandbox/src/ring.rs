@@ -47,6 +47,13 @@ struct Slot {
 struct Header {
     request: Slot,
     reply: Slot,
+    read: Read,
+}
+
+/// The last request that its reader will not read again.
+#[repr(C, align(64))]
+struct Read {
+    sequence: AtomicU32,
 }
 
 /// What the header says of a message: nothing of it is checked.
@@ -180,6 +187,16 @@ impl Ring {
     /// Looks for the reply to a request until that time: true if there is one. Otherwise it rings.
     pub(crate) fn look_for_reply(&self, wanted: u32, until: Instant) -> bool {
         look(&self.header().reply, |sequence| sequence == wanted, until)
+    }
+
+    /// Says that the bytes of this request are not read again.
+    pub(crate) fn have_read(&self, sequence: u32) {
+        self.header().read.sequence.store(sequence, Ordering::Release);
+    }
+
+    /// Whether the other side says so.
+    pub(crate) fn is_read(&self, sequence: u32) -> bool {
+        self.header().read.sequence.load(Ordering::Acquire) == sequence
     }
 
     /// The envelope of the last request.

@@ -75,6 +75,16 @@ pub struct Request<'a> {
     pub kind: u32,
     /// Its parts, one after another.
     pub bytes: &'a [u8],
+    ring: &'a Ring,
+    sequence: u32,
+}
+
+impl Request<'_> {
+    /// Says that the bytes are not needed any more: the broker may overwrite them before it has the answer, and they may be read as
+    /// anything from here on.
+    pub fn have_read(&self) {
+        self.ring.have_read(self.sequence);
+    }
 }
 
 /// Room for a reply, in shared memory.
@@ -212,8 +222,8 @@ impl Worker {
             }
             seen = envelope.sequence;
             let length = (envelope.length as usize).min(self.ring.request_bytes());
-            // SAFETY: the broker writes no request until this one is answered; if it gives up, it kills us first. The areas do
-            // not overlap, and nothing else of this process refers to them.
+            // SAFETY: the broker writes into the request only once this one is answered, or said to be read by who then reads no more of
+            // it; if it gives up, it kills us first. The areas do not overlap, and nothing else of this process refers to them.
             let (bytes, area) = unsafe {
                 (
                     std::slice::from_raw_parts(self.ring.request_area().as_ptr(), length),
@@ -224,6 +234,8 @@ impl Worker {
             let request = Request {
                 kind: envelope.kind,
                 bytes,
+                ring: &self.ring,
+                sequence: seen,
             };
             let Ok(kind) = catch_unwind(AssertUnwindSafe(|| handle(&mut state, request, &mut reply))) else {
                 end(EXIT_PANIC);
@@ -257,8 +269,13 @@ impl Worker {
             };
             let kind = envelope.kind;
             let mut reply = ReplyArea { area, length: 0 };
-            let (sequence, kind, length, rings) =
-                handle(Request { kind, bytes }, envelope.sequence, &mut reply);
+            let request = Request {
+                kind,
+                bytes,
+                ring: &self.ring,
+                sequence: envelope.sequence,
+            };
+            let (sequence, kind, length, rings) = handle(request, envelope.sequence, &mut reply);
             self.ring.put_reply(sequence, kind, length as usize);
             for _ in 0..rings {
                 ring_bell();

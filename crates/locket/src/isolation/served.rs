@@ -8,7 +8,7 @@ use locket_formats::{Import, ReadOptions, coreml, files::Files, limits::Limits, 
 use locket_runtime::{CompiledFile, OutputBuffers, RunError};
 use locket_sandbox::{
     Wipe, scrub_stack,
-    worker::{self, ReplyArea},
+    worker::{self, ReplyArea, Request},
 };
 use locket_tensor::TensorRef;
 
@@ -44,8 +44,8 @@ pub(super) fn serve(settings: &Settings) -> ! {
             let outcome = match request.kind {
                 DESCRIBE => return served.describe(reply),
                 PREDICT => served.predict(request.bytes),
-                PICTURE => served.predict_picture(request.bytes),
-                SAMPLE => served.predict_sample(request.bytes),
+                PICTURE => served.predict_picture(request),
+                SAMPLE => served.predict_sample(request),
                 _ => return FAILED,
             };
             served.tell(outcome, reply)
@@ -167,13 +167,13 @@ impl Served {
         outcome.map_err(PictureError::Run)
     }
 
-    fn predict_picture(&mut self, request: &[u8]) -> Result<(), PictureError> {
-        let (budget, file) = split(request, HEADER_BYTES..=usize::MAX)?;
-        self.predict_given(Given::File(file), budget, &|_, _| ())
+    fn predict_picture(&mut self, request: Request<'_>) -> Result<(), PictureError> {
+        let (budget, file) = split(request.bytes, HEADER_BYTES..=usize::MAX)?;
+        self.predict_given(Given::File(file), budget, &once_read(request))
     }
 
-    fn predict_sample(&mut self, request: &[u8]) -> Result<(), PictureError> {
-        let (budget, rest) = split(request, HEADER_BYTES..=usize::MAX)?;
+    fn predict_sample(&mut self, request: Request<'_>) -> Result<(), PictureError> {
+        let (budget, rest) = split(request.bytes, HEADER_BYTES..=usize::MAX)?;
         let Some((dtype, shape, bytes)) = protocol::sample(rest) else {
             return Err(PictureError::Unreadable("it does not say what it is".to_owned()));
         };
@@ -181,7 +181,7 @@ impl Served {
         self.predict_given(
             Given::Sample(RawSample { dtype, shape, bytes }),
             budget,
-            &|_, _| (),
+            &once_read(request),
         )
     }
 
@@ -239,6 +239,15 @@ impl Served {
         }
         self.model.session.on_other_threads(&|| scrub_stack(STACK_BYTES));
         scrub_stack(STACK_BYTES);
+    }
+}
+
+/// Tells the broker when the model's input is made: nothing looks at the request after that.
+fn once_read(request: Request<'_>) -> impl Fn(Made, &[u8]) {
+    move |made, _| {
+        if made == Made::Input {
+            request.have_read();
+        }
     }
 }
 
