@@ -3,6 +3,8 @@
 //! Some kernels start a thread on its maker's core and leave it there for as long as eight milliseconds while another core is idle; a
 //! prediction of two milliseconds then takes ten. A new thread that moves once by itself stays where it went.
 
+use std::thread::{self, Scope, ScopedJoinHandle};
+
 /// The core of a thread that makes others.
 #[derive(Clone, Copy, Debug)]
 pub struct Apart {
@@ -47,4 +49,22 @@ impl Apart {
 
     /// Leaves it to the system where the calling thread runs.
     pub fn go(self, _distance: usize) {}
+}
+
+impl Apart {
+    /// Starts a thread that goes to the core that is `distance` further before it works.
+    pub fn spawn<'scope, T: Send + 'scope>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        distance: usize,
+        work: impl FnOnce() -> T + Send + 'scope,
+    ) -> ScopedJoinHandle<'scope, T> {
+        let thread = scope.spawn(move || {
+            self.go(distance);
+            work()
+        });
+        // It begins on this core, and leaves it once it is let run.
+        thread::yield_now();
+        thread
+    }
 }

@@ -19,7 +19,7 @@ pub const FAR_NS: u64 = 10_000;
 const NEAR_LIMIT_NS: u64 = 2_000;
 const MIDDLE_LIMIT_NS: u64 = 8_000;
 
-/// A new thread can be on the caller's core at first: it is waited for until a hand-over takes no longer than this, or for so long.
+/// The other thread's core can have work of its own: it is waited for until a hand-over takes no longer than this, or for so long.
 const SETTLED: Duration = Duration::from_micros(40);
 const PATIENCE: Duration = Duration::from_millis(3);
 

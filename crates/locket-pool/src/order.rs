@@ -37,15 +37,8 @@ pub fn in_order<S: Send, T: Send, E: Send>(
         let here = Apart::here();
         let workers: Vec<_> = states
             .enumerate()
-            .map(|(index, state)| {
-                scope.spawn(move || {
-                    here.go(index + 1);
-                    one(state)
-                })
-            })
+            .map(|(index, state)| here.spawn(scope, index + 1, move || one(state)))
             .collect();
-        // Lets them go.
-        std::thread::yield_now();
         let mut all = one(first)?;
         for worker in workers {
             all.extend(worker.join().expect("the work does not panic")?);

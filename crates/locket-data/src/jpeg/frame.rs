@@ -36,7 +36,7 @@ impl Component {
     /// Makes samples of a block that is complete.
     pub(super) fn put_block(&mut self, place: usize, block: &[i16; 64]) -> Result<(), String> {
         let table = self.quantization.1.as_ref().ok_or(NO_TABLE)?;
-        let width = self.stride * 8;
+        let width = self.plane_width();
         let first = place / self.stride * 8 * width + place % self.stride * 8;
         transform::block(block, table, &mut self.plane[first..], width);
         Ok(())
@@ -44,21 +44,15 @@ impl Component {
 
     /// The samples of all blocks, which are then no longer here.
     pub(super) fn take_plane(&mut self) -> Result<Vec<u8>, String> {
-        let table = self.quantization.1.ok_or(NO_TABLE)?;
-        if self.coefficients.is_empty() {
-            return Ok(std::mem::take(&mut self.plane));
+        self.quantization.1.ok_or(NO_TABLE)?;
+        let coefficients = std::mem::take(&mut self.coefficients);
+        if !coefficients.is_empty() {
+            self.plane = vec![0; coefficients.len()];
         }
-        let width = self.plane_width();
-        let mut plane = vec![0; self.coefficients.len()];
-        for (rows, coefficients) in plane
-            .chunks_exact_mut(width * 8)
-            .zip(self.coefficients.chunks_exact(self.stride * 64))
-        {
-            for (x, block) in coefficients.as_chunks::<64>().0.iter().enumerate() {
-                transform::block(block, &table, &mut rows[x * 8..], width);
-            }
+        for (place, block) in coefficients.as_chunks::<64>().0.iter().enumerate() {
+            self.put_block(place, block)?;
         }
-        Ok(plane)
+        Ok(std::mem::take(&mut self.plane))
     }
 }
 

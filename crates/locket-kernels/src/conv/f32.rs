@@ -133,10 +133,8 @@ impl ConvF32 {
 
     /// Whether a convolution of this shape can read an input `[batch, 3, height, width]`.
     pub fn reads_planes(geometry: &ConvGeometry) -> bool {
-        match Path::new(geometry, size_of::<f32>()) {
-            Path::Few(few) => few.turns_planes(geometry),
-            Path::Pointwise | Path::Taps(_) => false,
-        }
+        (geometry.in_channels, geometry.input_stride) == (3, 3)
+            && matches!(Path::new(geometry, size_of::<f32>()), Path::Few(_))
     }
 
     /// Returns the same convolution for an input `[batch, 3, height, width]`, as images are given.

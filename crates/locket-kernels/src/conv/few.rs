@@ -50,12 +50,7 @@ impl FewChannels {
         })
     }
 
-    /// Whether the copy can be made of an input that lies plane after plane.
-    pub(crate) fn turns_planes(&self, geometry: &ConvGeometry) -> bool {
-        (geometry.in_channels, geometry.input_stride) == (3, 3)
-    }
-
-    /// The same for an input that lies plane after plane.
+    /// The same for three channels that lie plane after plane.
     #[must_use]
     pub(crate) fn of_planes(mut self) -> Self {
         self.planes = true;

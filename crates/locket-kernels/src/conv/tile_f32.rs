@@ -253,26 +253,26 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
         }
     }
     // Decided once for the tile, not for each register.
-    let mut clamp = Activate::new(simd, tile.activation);
+    let mut activate = Activate::new(simd, tile.activation);
     if tile.activation.is_gate() {
         for row in 0..ROWS {
             for v in 0..VECTORS {
-                acc[row][v] = clamp.apply(simd, acc[row][v]);
+                acc[row][v] = activate.apply(simd, acc[row][v]);
             }
         }
-        clamp = Activate::new(simd, Activation::NONE);
+        activate = Activate::new(simd, Activation::NONE);
     }
     if is_whole {
         for row in 0..ROWS {
             let output = &mut tile.output[row * tile.output_stride..][..width];
             for v in 0..VECTORS {
-                simd.store_f32(&mut output[v * S::LANES..], clamp.clamp(simd, acc[row][v]));
+                simd.store_f32(&mut output[v * S::LANES..], activate.clamp(simd, acc[row][v]));
             }
         }
     } else {
         for row in 0..ROWS {
             let output = &mut tile.output[row * tile.output_stride..][..tile.columns];
-            simd.store_f32_partial(output, clamp.clamp(simd, acc[row][0]));
+            simd.store_f32_partial(output, activate.clamp(simd, acc[row][0]));
         }
     }
 }

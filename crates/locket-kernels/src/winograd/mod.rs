@@ -2,7 +2,7 @@
 //!
 //! A tile of 6×6 input pixels is transformed (`Bᵀ d B`), multiplied with transformed weights (`G g Gᵀ`, made once) as 36
 //! independent matrix products over channels, and transformed back (`Aᵀ m A`) to 4×4 output pixels, where bias, residual
-//! and clamp are applied. Matrices: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016,
+//! and activation are applied. Matrices: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016,
 //! section 4.2, for the points 0, ±1, ±2 and infinity.
 //!
 //! Tiles are taken in blocks whose transformed input and products stay in the second-level cache; the products are

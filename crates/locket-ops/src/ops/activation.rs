@@ -69,8 +69,13 @@ pub static SIGMOID_HARD: Unary = Unary::plain("sigmoid_hard", |x, [alpha, beta]|
 .with(ALPHA_BETA, [0.2, 0.5], "alpha=0.16666667, beta=0.5")
 .kernel(|[alpha, beta]| Kernel::of(UnaryF32::HardSigmoid { alpha, beta }));
 
+/// The formula of `locket.hard_swish`, which convolutions may have taken in.
+pub(crate) fn hard_swish(x: f64) -> f64 {
+    x * (x / 6.0 + 0.5).clamp(0.0, 1.0)
+}
+
 /// `locket.hard_swish`: `x * min(max(x / 6 + 1/2, 0), 1)`. Made by the pass that finds it; never written.
-pub static HARD_SWISH: Unary = Unary::plain("locket.hard_swish", |x, _| x * (x / 6.0 + 0.5).clamp(0.0, 1.0))
+pub static HARD_SWISH: Unary = Unary::plain("locket.hard_swish", |x, _| hard_swish(x))
     .kernel(|_| Kernel::of(UnaryF32::HardSwish))
     .internal();
 

@@ -18,7 +18,10 @@ use locket_tensor::{DType, TensorMut};
 use crate::{
     Availability, Call, Cost, Layout, LayoutRule, Node, OpError, Operator, Param, Prepare, Prepared,
     RowWindow, Signature, Step, Strip,
-    ops::common::conv_steps::{bf16_step, float_step},
+    ops::{
+        activation::hard_swish,
+        common::conv_steps::{bf16_step, f32_kernel, float_step},
+    },
     packing::Packing,
     window::Window,
 };
@@ -290,18 +293,7 @@ impl Operator for Conv {
                 return Ok(Some(winograd_step(kernel, residual)));
             }
         }
-        let fresh = fresh.map(|(packing, bias)| {
-            ConvF32::new(
-                isa,
-                geometry.clone(),
-                &packing.weights(),
-                bias.as_deref(),
-                activation,
-            )
-        });
-        let kernel = packs.kernel(node, fresh, |parts| {
-            ConvF32::stored(isa, geometry, activation, parts)
-        })?;
+        let kernel = f32_kernel(prepare, &geometry, fresh, activation)?;
         let kernel = if of_planes { kernel.of_planes() } else { kernel };
         Ok(Some(float_step(kernel, residual)))
     }
@@ -332,7 +324,7 @@ pub(crate) fn activation(node: &Node<'_>) -> Result<Activation, OpError> {
 pub(crate) fn activate(value: f32, activation: Activation) -> f32 {
     match activation {
         Activation::Clamp([low, high]) => clamp_one(value, low, high),
-        Activation::HardSwish => value * (clamp_one(value + 3.0, 0.0, 6.0) / 6.0),
+        Activation::HardSwish => hard_swish(value.into()) as f32,
     }
 }
 

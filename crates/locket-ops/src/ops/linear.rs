@@ -5,14 +5,14 @@
 //!
 //! `locket.linear` then clamps to `[clamp_min, clamp_max]`, or, with `activation` `hard_swish`, multiplies by `min(max(y + 3, 0), 6) / 6`.
 
-use locket_kernels::{ConvF32, ConvGeometry};
+use locket_kernels::ConvGeometry;
 use locket_mil::{Target, Type};
 use locket_tensor::{DType, TensorMut};
 
 use crate::{
     Availability, Call, Cost, Node, OpError, Operator, Param, Prepare, Prepared, Signature,
     ops::{
-        common::conv_steps::{bf16_step, float_step},
+        common::conv_steps::{bf16_step, f32_kernel, float_step},
         conv::{activate, activation, kept_floats, store},
     },
     packing::Packing,
@@ -136,8 +136,8 @@ impl Operator for Linear {
             return Err(node.param_error("weight", "must be known before the program runs, with x of fp32"));
         };
         let geometry = ConvGeometry::matmul(m, k, n);
-        let (isa, packs, activation) = (prepare.isa, prepare.packs, activation(node)?);
-        let fresh = packs.unless_stored(node, &KEPT, || {
+        let activation = activation(node)?;
+        let fresh = prepare.packs.unless_stored(node, &KEPT, || {
             let packing = Packing::of(&weight, &[n, k])
                 .ok_or_else(|| node.param_error("weight", "expected a tensor of numbers"))?;
             Ok((packing, kept_floats(node, "bias")?))
@@ -145,18 +145,7 @@ impl Operator for Linear {
         if let Some(prepared) = bf16_step(prepare, &geometry, fresh.as_ref(), activation)? {
             return Ok(Some(prepared));
         }
-        let fresh = fresh.map(|(packing, bias)| {
-            ConvF32::new(
-                isa,
-                geometry.clone(),
-                &packing.weights(),
-                bias.as_deref(),
-                activation,
-            )
-        });
-        let kernel = packs.kernel(node, fresh, |parts| {
-            ConvF32::stored(isa, geometry, activation, parts)
-        })?;
+        let kernel = f32_kernel(prepare, &geometry, fresh.as_ref(), activation)?;
         Ok(Some(float_step(kernel, false)))
     }
 

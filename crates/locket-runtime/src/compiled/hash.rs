@@ -89,10 +89,10 @@ impl<'a> Shared<'a> {
     }
 
     /// The hash, once all who worked have come back.
-    pub(super) fn digest(self) -> u64 {
+    pub(super) fn digest(&self) -> u64 {
         let mut chunks = XxHash3_64::new();
-        for hash in self.hashes {
-            chunks.write(&hash.into_inner().to_le_bytes());
+        for hash in &self.hashes {
+            chunks.write(&hash.load(Ordering::Relaxed).to_le_bytes());
         }
         chunks.finish()
     }

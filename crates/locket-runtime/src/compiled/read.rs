@@ -130,33 +130,22 @@ impl CompiledFile {
         work: impl FnOnce() -> T,
     ) -> Result<T, CompiledError> {
         let start = self.start as u64;
+        let here = Apart::here();
         let (made, found) = match data.file {
             Some(file) if helpers > 0 => std::thread::scope(|scope| {
-                let here = Apart::here();
-                let reader = scope.spawn(move || {
-                    here.go(1);
-                    hash::by_reading(file, start)
-                });
-                std::thread::yield_now();
+                let reader = here.spawn(scope, 1, move || hash::by_reading(file, start));
                 let made = work();
                 let found = reader.join();
-                (
-                    made,
-                    found.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                )
+                let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                (made, found)
             }),
             Some(file) => (work(), hash::by_reading(file, start)),
             None => {
-                let shared = hash::Shared::new(&self.data);
+                let shared = &hash::Shared::new(&self.data);
                 let made = std::thread::scope(|scope| {
-                    let (here, shared) = (Apart::here(), &shared);
                     for helper in 0..helpers {
-                        scope.spawn(move || {
-                            here.go(helper + 1);
-                            shared.work();
-                        });
+                        here.spawn(scope, helper + 1, || shared.work());
                     }
-                    std::thread::yield_now();
                     let made = work();
                     shared.work();
                     made

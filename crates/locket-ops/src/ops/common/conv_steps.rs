@@ -124,6 +124,22 @@ pub(crate) fn bf16_step(
     Ok(Some(float_step(kernel, node.has("residual"))))
 }
 
+/// The layer in float32; `fresh` as for [`bf16_step`].
+pub(crate) fn f32_kernel(
+    prepare: &Prepare<'_>,
+    geometry: &ConvGeometry,
+    fresh: Option<&(Packing<'_>, Option<Vec<f32>>)>,
+    activation: Activation,
+) -> Result<ConvF32, OpError> {
+    let (isa, geometry) = (prepare.isa, || geometry.clone());
+    let fresh = fresh.map(|(packing, bias)| {
+        ConvF32::new(isa, geometry(), &packing.weights(), bias.as_deref(), activation)
+    });
+    prepare.packs.kernel(&prepare.node, fresh, |parts| {
+        ConvF32::stored(isa, geometry(), activation, parts)
+    })
+}
+
 /// A step around a float convolution; one pixel output (a fully connected layer) is divided by channels.
 pub(crate) fn float_step(kernel: impl FloatConv, residual: bool) -> Prepared {
     let geometry = kernel.geometry();
