@@ -1,6 +1,12 @@
 //! The same interface on systems without a sandbox of ours: nothing can be started, and the error says so.
 
-use std::{convert::Infallible, fs::File, io, path::Path, time::Duration};
+use std::{
+    convert::Infallible,
+    fs::File,
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{Options, Program, Readiness, SandboxError};
 
@@ -11,6 +17,8 @@ pub struct Reply<'a> {
     pub kind: u32,
     /// What the worker wrote.
     pub bytes: &'a [u8],
+    /// Whether it was late.
+    pub late: bool,
 }
 
 /// What would be needed to start a worker.
@@ -116,6 +124,21 @@ impl Broker {
     }
 
     /// Cannot be called.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn request_due(
+        &mut self,
+        _kind: u32,
+        _parts: &[&[u8]],
+        _due: Instant,
+        _grace: Duration,
+    ) -> Result<Reply<'_>, SandboxError> {
+        match self.never {}
+    }
+
+    /// Cannot be called.
     pub fn recycle(&mut self) {
         match self.never {}
     }
@@ -123,7 +146,7 @@ impl Broker {
 
 /// The worker's side: no process is one.
 pub mod worker {
-    use std::convert::Infallible;
+    use std::{convert::Infallible, time::Duration};
 
     /// False: no process was started to be a worker.
     pub fn requested() -> bool {
@@ -155,6 +178,16 @@ pub mod worker {
         pub kind: u32,
         /// Its parts.
         pub bytes: &'a [u8],
+    }
+
+    impl Request<'_> {
+        /// Nothing is due.
+        pub fn left(&self) -> Option<Duration> {
+            None
+        }
+
+        /// Does nothing.
+        pub fn have_read(&self) {}
     }
 
     /// Room for a reply: there is none.

@@ -7,7 +7,7 @@
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use rustix::{
     fs::{MemfdFlags, SealFlags},
     io::Errno,
     mm::{Advice, MapFlags, ProtFlags},
+    time::{ClockId, clock_gettime},
 };
 
 /// Bytes of the header; the request area begins here.
@@ -41,6 +42,8 @@ struct Slot {
     kind: AtomicU32,
     length: AtomicU32,
     awake: AtomicU32,
+    /// Of a request: when its reply is due, in nanoseconds of the machine's monotonic clock; 0 for no certain time.
+    due: AtomicU64,
 }
 
 #[repr(C)]
@@ -163,7 +166,15 @@ impl Ring {
 
     /// Writes the parts one after another into the request area, then the envelope: true if the reader has to be woken. The caller has
     /// checked the length.
-    pub(crate) fn put_request(&self, sequence: u32, kind: u32, parts: &[&[u8]]) -> bool {
+    pub(crate) fn put_request(
+        &self,
+        sequence: u32,
+        kind: u32,
+        parts: &[&[u8]],
+        due: Option<Instant>,
+    ) -> bool {
+        let due = due.map_or(0, clock_time);
+        self.header().request.due.store(due, Ordering::Relaxed);
         let mut at = 0;
         for part in parts {
             assert!(part.len() <= self.request_bytes - at, "the caller checked the length");
@@ -181,12 +192,31 @@ impl Ring {
 
     /// Looks for a request after `seen` until that time: true if there is one. Otherwise the next one rings.
     pub(crate) fn look_for_request(&self, seen: u32, until: Instant) -> bool {
-        look(&self.header().request, |sequence| sequence != seen, until)
+        let mut missed = until;
+        look(
+            &self.header().request,
+            |sequence| sequence != seen,
+            until,
+            &mut missed,
+        )
     }
 
-    /// Looks for the reply to a request until that time: true if there is one. Otherwise it rings.
-    pub(crate) fn look_for_reply(&self, wanted: u32, until: Instant) -> bool {
-        look(&self.header().reply, |sequence| sequence == wanted, until)
+    /// Looks for the reply to a request until that time: true if there is one. Otherwise it rings. `missed`, a time before the call,
+    /// becomes the last one at which it certainly was not there.
+    pub(crate) fn look_for_reply(&self, wanted: u32, until: Instant, missed: &mut Instant) -> bool {
+        look(
+            &self.header().reply,
+            |sequence| sequence == wanted,
+            until,
+            missed,
+        )
+    }
+
+    /// How long it is until the reply to the last request is due: nothing if it should be there already, `None` if it is due at no
+    /// certain time.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let due = self.header().request.due.load(Ordering::Relaxed);
+        (due > 0).then(|| Duration::from_nanos(due.saturating_sub(clock_time(Instant::now()))))
     }
 
     /// Says that the bytes of this request are not read again.
@@ -259,8 +289,9 @@ fn put(slot: &Slot, sequence: u32, kind: u32, length: usize) -> bool {
 
 /// Looks for a new message. A reader that stops looking says so and looks once more, a writer writes and then asks: in one order of all
 /// four, so that one of them sees the other.
-fn look(slot: &Slot, is_new: impl Fn(u32) -> bool, until: Instant) -> bool {
+fn look(slot: &Slot, is_new: impl Fn(u32) -> bool, until: Instant, missed: &mut Instant) -> bool {
     slot.awake.store(1, Ordering::SeqCst);
+    let mut before = *missed;
     for turn in 1.. {
         for _ in 0..16 {
             if is_new(slot.sequence.load(Ordering::SeqCst)) {
@@ -268,7 +299,9 @@ fn look(slot: &Slot, is_new: impl Fn(u32) -> bool, until: Instant) -> bool {
             }
             std::hint::spin_loop();
         }
-        if Instant::now() >= until {
+        *missed = before;
+        before = Instant::now();
+        if before >= until {
             break;
         }
         // The other side may have been put on this very core: it would wait for us to stop looking for what it has yet to do.
@@ -277,7 +310,20 @@ fn look(slot: &Slot, is_new: impl Fn(u32) -> bool, until: Instant) -> bool {
         }
     }
     slot.awake.store(0, Ordering::SeqCst);
-    is_new(slot.sequence.load(Ordering::SeqCst))
+    let found = is_new(slot.sequence.load(Ordering::SeqCst));
+    if !found {
+        *missed = before;
+    }
+    found
+}
+
+/// A time in nanoseconds of the machine's monotonic clock, which both processes read: at least 1.
+fn clock_time(at: Instant) -> u64 {
+    let (here, clock) = (Instant::now(), clock_gettime(ClockId::Monotonic));
+    let clock = Duration::new(clock.tv_sec as u64, clock.tv_nsec as u32);
+    let time = clock + at.saturating_duration_since(here);
+    let time = time.saturating_sub(here.saturating_duration_since(at));
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Until when to look before sleeping: not at all where the other side needs the only processor.

@@ -80,6 +80,11 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// How long it is until the reply is due: nothing if it should be there already, `None` if it is due at no certain time.
+    pub fn left(&self) -> Option<Duration> {
+        self.ring.left()
+    }
+
     /// Says that the bytes are not needed any more: the broker may overwrite them before it has the answer, and they may be read as
     /// anything from here on.
     pub fn have_read(&self) {

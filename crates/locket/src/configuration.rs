@@ -43,7 +43,8 @@ pub struct ModelConfiguration {
     pub function_name: Option<String>,
     /// Bytes that weights, tensors and scratch may take together. Checked on the plan, before a byte is reserved.
     pub memory_budget: Option<usize>,
-    /// Time that a prediction may take. Checked at load on a short calibration, and enforced on each prediction.
+    /// Time that a prediction may take, from the call until its outputs are computed. Checked at load on a short calibration, and
+    /// enforced on each prediction. What the machine takes beyond that to give the caller its processor back is not the prediction's.
     pub latency_budget: Option<Duration>,
     /// How a picture becomes the model's input, for [`Model::predict_image`](crate::Model::predict_image).
     pub preprocess: Option<Preprocess>,

@@ -23,7 +23,7 @@ use handed::Handed;
 use launch::Launch;
 pub use watched::Watched;
 
-use protocol::{Answer, HEADER_BYTES, Interface, PICTURE, PREDICT, SAMPLE, Settings};
+use protocol::{Answer, Interface, PICTURE, PREDICT, SAMPLE, Settings};
 
 /// Where a model computes: in a worker unless told otherwise, on systems that have one, which is Linux on x86-64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Isolated {
         let mut broker = broker?;
         let reply = broker.request(protocol::DESCRIBE, &[], PATIENCE)?;
         let interface = protocol::interface(reply.kind, reply.bytes)?;
-        let (request, reply) = (interface.input_bytes() + HEADER_BYTES, interface.output_bytes());
+        let (request, reply) = (interface.input_bytes(), interface.output_bytes());
         if launch.make_room(request, reply) {
             broker.recycle();
             broker = launch.start()?;
@@ -140,10 +140,7 @@ impl Isolated {
             &self.interface.outputs,
             outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
         )?;
-        let header = protocol::header(budget);
-        let mut parts = Vec::with_capacity(1 + inputs.len());
-        parts.push(header.as_slice());
-        parts.extend(inputs.iter().map(|tensor| tensor.bytes));
+        let parts: Vec<&[u8]> = inputs.iter().map(|tensor| tensor.bytes).collect();
         self.ask(PREDICT, &parts, outputs, budget)
     }
 
@@ -157,13 +154,12 @@ impl Isolated {
         if !self.has_recipe {
             return Err(no_recipe());
         }
-        let header = protocol::header(budget);
         let described;
         let (kind, parts) = match given {
-            Given::File(file) => (PICTURE, vec![header.as_slice(), file]),
+            Given::File(file) => (PICTURE, vec![file]),
             Given::Sample(sample) => {
                 described = protocol::describe_sample(sample);
-                (SAMPLE, vec![header.as_slice(), &described, sample.bytes])
+                (SAMPLE, vec![described.as_slice(), sample.bytes])
             }
         };
         let bytes = parts.iter().map(|part| part.len()).sum();
@@ -201,19 +197,33 @@ impl Isolated {
         }
         self.asked = self.asked.saturating_add(1);
         let started = Instant::now();
-        let within = budget.map_or(PATIENCE, |budget| budget.saturating_add(GRACE));
-        let reply = self.broker.request(kind, parts, within);
-        let over = budget.filter(|&budget| started.elapsed() > budget);
-        let reply = match (reply, over) {
-            (Err(SandboxError::Timeout { .. }), Some(budget)) => {
-                return Err(late(budget, started.elapsed(), "the worker answered"));
+        // A budget that is longer than clocks can tell is none.
+        let due = budget.and_then(|budget| started.checked_add(budget));
+        let reply = match due {
+            Some(due) => self.broker.request_due(kind, parts, due, GRACE),
+            None => self.broker.request(kind, parts, PATIENCE),
+        };
+        let late = |operator: &str| {
+            Error::Run(RunError::DeadlineExceeded {
+                budget: budget.unwrap_or_default(),
+                elapsed: started.elapsed(),
+                operator: operator.to_owned(),
+            })
+        };
+        let reply = match reply {
+            Err(SandboxError::Timeout { .. }) if due.is_some() => {
+                return Err(late("the worker answered"));
             }
-            (reply, _) => reply?,
+            reply => reply?,
         };
         let told = protocol::answer(reply.kind, reply.bytes, self.interface.output_bytes());
-        let told = told.map(|answer| match (answer, over) {
-            (Answer::Outputs(_), Some(budget)) => Err(late(budget, started.elapsed(), "the outputs")),
-            (Answer::Outputs(mut bytes), None) => {
+        let told = told.and_then(|answer| match answer {
+            Answer::Late(_) if due.is_none() => Err(protocol::malformed("late without a deadline")),
+            answer => Ok(answer),
+        });
+        let told = told.map(|answer| match answer {
+            Answer::Outputs(_) if reply.late => Err(late("the outputs")),
+            Answer::Outputs(mut bytes) => {
                 for output in outputs {
                     let (own, rest) = bytes.split_at(output.bytes.len());
                     output.bytes.copy_from_slice(own);
@@ -221,8 +231,8 @@ impl Isolated {
                 }
                 Ok(())
             }
-            (Answer::Late(elapsed, operator), _) => Err(late(budget.unwrap_or_default(), elapsed, &operator)),
-            (Answer::Unreadable(why), _) => Err(Error::Picture { why }),
+            Answer::Late(operator) => Err(late(&operator)),
+            Answer::Unreadable(why) => Err(Error::Picture { why }),
         });
         told.unwrap_or_else(|malformed| {
             // A worker that says what none of ours says is not asked again.
@@ -230,12 +240,4 @@ impl Isolated {
             Err(malformed)
         })
     }
-}
-
-fn late(budget: Duration, elapsed: Duration, operator: &str) -> Error {
-    Error::Run(RunError::DeadlineExceeded {
-        budget,
-        elapsed,
-        operator: operator.to_owned(),
-    })
 }

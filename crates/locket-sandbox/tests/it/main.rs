@@ -3,6 +3,7 @@
 
 mod accidents;
 mod covert;
+mod due;
 mod failures;
 mod lockdown;
 mod nobody;

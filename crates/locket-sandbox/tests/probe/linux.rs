@@ -1,7 +1,11 @@
 //! What the worker of the tests does, on Linux.
 #![expect(unsafe_code, reason = "a hostile worker makes system calls of its own")]
 
-use std::{hint::black_box, sync::mpsc, time::Duration};
+use std::{
+    hint::black_box,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use locket_sandbox::{Wipe, accidents::Order, attempts, covert, scrub_stack, trials, worker};
 
@@ -81,6 +85,15 @@ fn misbehave() -> ! {
                 reply.push(&answer.recv().expect("the thread answers").to_le_bytes());
             }
             11 => reply.push(files.first().expect("a file was mapped")),
+            13 => {
+                let milliseconds = request.bytes.first().copied().unwrap_or_default();
+                let until = Instant::now() + Duration::from_millis(milliseconds.into());
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                let left = request.left().map_or(u64::MAX, |left| left.as_nanos() as u64);
+                reply.push(&left.to_le_bytes());
+            }
             12 => {
                 let started = std::thread::Builder::new().spawn(|| ());
                 reply.push(&[u8::from(started.is_ok())]);

@@ -1,7 +1,5 @@
 //! What broker and worker say to each other. Numbers are little-endian; what comes from a worker is checked as a stranger's.
 
-use std::time::Duration;
-
 use locket_data::{NpyType, Preprocess, Problem, RawSample};
 use locket_kernels::Isa;
 use locket_runtime::Precision;
@@ -12,7 +10,7 @@ use crate::{Error, FeatureDescription, ModelConfiguration};
 
 /// Asks for the interface.
 pub(super) const DESCRIBE: u32 = 1;
-/// Asks for a prediction: a header, then the inputs one after another.
+/// Asks for a prediction: the inputs one after another.
 pub(super) const PREDICT: u32 = 2;
 /// Answers with the interface, or the outputs one after another.
 pub(super) const DONE: u32 = 3;
@@ -20,15 +18,12 @@ pub(super) const DONE: u32 = 3;
 pub(super) const LATE: u32 = 4;
 /// Answers with the reason of a failure.
 pub(super) const FAILED: u32 = 5;
-/// Asks for a prediction from a picture: a header, then the picture's file.
+/// Asks for a prediction from a picture: its file.
 pub(super) const PICTURE: u32 = 6;
-/// Asks for a prediction from elements to be preprocessed: a header, their description, the elements.
+/// Asks for a prediction from elements to be preprocessed: their description, the elements.
 pub(super) const SAMPLE: u32 = 8;
 /// Answers with the reason why a picture gives no input.
 pub(super) const UNREADABLE: u32 = 7;
-
-/// Bytes before the inputs: the budget in nanoseconds, 0 for none; then nothing, so that the first input lies as kernels like it.
-pub(super) const HEADER_BYTES: usize = 64;
 
 /// First word of a model worker's role.
 const ROLE: &str = "locket.model";
@@ -291,7 +286,7 @@ fn take_feature(bytes: &mut &[u8]) -> Option<FeatureDescription> {
     Some(FeatureDescription { name, dtype, shape })
 }
 
-fn malformed(what: &str) -> Error {
+pub(super) fn malformed(what: &str) -> Error {
     Error::Worker(SandboxError::Malformed {
         what: what.to_owned(),
     })
@@ -338,22 +333,12 @@ pub(super) fn sample(mut bytes: &[u8]) -> Option<(NpyType, Vec<usize>, &[u8])> {
     Some((dtype, shape, bytes))
 }
 
-/// What comes before the inputs.
-pub(super) fn header(budget: Option<Duration>) -> [u8; HEADER_BYTES] {
-    let nanoseconds = budget.map_or(0, |budget| {
-        u64::try_from(budget.as_nanos().max(1)).unwrap_or(u64::MAX)
-    });
-    let mut header = [0; HEADER_BYTES];
-    header[..8].copy_from_slice(&nanoseconds.to_le_bytes());
-    header
-}
-
 /// What a worker answered to a prediction.
 pub(super) enum Answer<'a> {
     /// All outputs, one after another.
     Outputs(&'a [u8]),
-    /// The deadline passed: the time taken, and the operator that was next.
-    Late(Duration, String),
+    /// The deadline passed; the operator that was next.
+    Late(String),
     /// The picture cannot be used; why.
     Unreadable(String),
 }
@@ -362,15 +347,7 @@ pub(super) enum Answer<'a> {
 pub(super) fn answer(kind: u32, bytes: &[u8], output_bytes: usize) -> Result<Answer<'_>, Error> {
     match kind {
         DONE if bytes.len() == output_bytes => Ok(Answer::Outputs(bytes)),
-        LATE => {
-            let (elapsed, operator) = bytes
-                .split_first_chunk()
-                .ok_or_else(|| malformed("a short answer"))?;
-            Ok(Answer::Late(
-                Duration::from_nanos(u64::from_le_bytes(*elapsed)),
-                words(operator),
-            ))
-        }
+        LATE => Ok(Answer::Late(words(bytes))),
         UNREADABLE => Ok(Answer::Unreadable(words(bytes))),
         FAILED => Err(malformed(&words(bytes))),
         _ => Err(malformed("an answer of another length or kind than asked for")),

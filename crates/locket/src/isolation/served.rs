@@ -13,8 +13,8 @@ use locket_sandbox::{
 use locket_tensor::TensorRef;
 
 use super::protocol::{
-    self, DESCRIBE, DONE, FAILED, HEADER_BYTES, Interface, LATE, PICTURE, PREDICT, SAMPLE, Settings,
-    UNREADABLE, bytes, needs,
+    self, DESCRIBE, DONE, FAILED, Interface, LATE, PICTURE, PREDICT, SAMPLE, Settings, UNREADABLE, bytes,
+    needs,
 };
 use crate::{
     Isolation, ModelConfiguration,
@@ -43,7 +43,7 @@ pub(super) fn serve(settings: &Settings) -> ! {
         |served, request, reply| {
             let outcome = match request.kind {
                 DESCRIBE => return served.describe(reply),
-                PREDICT => served.predict(request.bytes),
+                PREDICT => served.predict(request.bytes, request.left()),
                 PICTURE => served.predict_picture(request),
                 SAMPLE => served.predict_sample(request),
                 _ => return FAILED,
@@ -124,8 +124,8 @@ impl Served {
             interface,
         };
         // Each thread must have run before the last wall is up, and pages are touched before the first request.
-        let nothing = vec![0; HEADER_BYTES + served.interface.input_bytes()];
-        let warm = served.predict(&nothing);
+        let nothing = vec![0; served.interface.input_bytes()];
+        let warm = served.predict(&nothing, None);
         warm.map_err(|error| match error {
             PictureError::Unreadable(why) => why,
             PictureError::Run(error) => error.to_string(),
@@ -144,9 +144,15 @@ impl Served {
         DONE
     }
 
-    fn predict(&mut self, request: &[u8]) -> Result<(), PictureError> {
-        let expected = HEADER_BYTES + self.interface.input_bytes();
-        let (budget, mut given) = split(request, expected..=expected)?;
+    fn predict(&mut self, mut given: &[u8], budget: Option<Duration>) -> Result<(), PictureError> {
+        let (expected, found) = (self.interface.input_bytes(), given.len());
+        if found != expected {
+            return Err(PictureError::Run(RunError::Count {
+                role: "input byte",
+                expected,
+                found,
+            }));
+        }
         // Inputs are read where the broker put them: one copy less to make and to overwrite.
         let inputs: Vec<TensorRef<'_>> = self
             .interface
@@ -168,19 +174,17 @@ impl Served {
     }
 
     fn predict_picture(&mut self, request: Request<'_>) -> Result<(), PictureError> {
-        let (budget, file) = split(request.bytes, HEADER_BYTES..=usize::MAX)?;
-        self.predict_given(Given::File(file), budget, &once_read(request))
+        self.predict_given(Given::File(request.bytes), request.left(), &once_read(request))
     }
 
     fn predict_sample(&mut self, request: Request<'_>) -> Result<(), PictureError> {
-        let (budget, rest) = split(request.bytes, HEADER_BYTES..=usize::MAX)?;
-        let Some((dtype, shape, bytes)) = protocol::sample(rest) else {
+        let Some((dtype, shape, bytes)) = protocol::sample(request.bytes) else {
             return Err(PictureError::Unreadable("it does not say what it is".to_owned()));
         };
         let shape = &shape;
         self.predict_given(
             Given::Sample(RawSample { dtype, shape, bytes }),
-            budget,
+            request.left(),
             &once_read(request),
         )
     }
@@ -209,11 +213,7 @@ impl Served {
                 self.outputs.bytes().for_each(|bytes| reply.push(bytes));
                 DONE
             }
-            Err(PictureError::Run(RunError::DeadlineExceeded {
-                elapsed, operator, ..
-            })) => {
-                let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-                reply.push(&nanoseconds.to_le_bytes());
+            Err(PictureError::Run(RunError::DeadlineExceeded { operator, .. })) => {
                 reply.push(&operator.as_bytes()[..operator.len().min(200)]);
                 LATE
             }
@@ -248,26 +248,5 @@ fn once_read(request: Request<'_>) -> impl Fn(Made, &[u8]) {
         if made == Made::Input {
             request.have_read();
         }
-    }
-}
-
-/// The budget of a request of a length in this range, and what comes after it.
-fn split(
-    request: &[u8],
-    expected: std::ops::RangeInclusive<usize>,
-) -> Result<(Option<Duration>, &[u8]), PictureError> {
-    match request.split_at_checked(HEADER_BYTES) {
-        Some((header, rest)) if expected.contains(&request.len()) => {
-            let nanoseconds = header
-                .first_chunk()
-                .map_or(0, |budget| u64::from_le_bytes(*budget));
-            let budget = (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds));
-            Ok((budget, rest))
-        }
-        _ => Err(PictureError::Run(RunError::Count {
-            role: "input byte",
-            expected: *expected.start(),
-            found: request.len(),
-        })),
     }
 }

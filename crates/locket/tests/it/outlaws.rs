@@ -37,7 +37,7 @@ fn every_failure_is_one_error_and_the_next_request_is_served() {
         (4.0, "malformed answer: an answer of another length"),
         (5.0, "malformed answer: an answer of another length or kind"),
         (6.0, "malformed answer: twolines[31m"),
-        (7.0, "malformed answer: a short answer"),
+        (7.0, "malformed answer: late without a deadline"),
         (8.0, "malformed answer: "),
     ] {
         let error = ask(&mut model, what).unwrap_err().to_string();

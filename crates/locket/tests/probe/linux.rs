@@ -8,8 +8,6 @@ const DESCRIBE: u32 = 1;
 const DONE: u32 = 3;
 const LATE: u32 = 4;
 const FAILED: u32 = 5;
-/// Bytes before the inputs.
-const HEADER: usize = 64;
 
 pub(crate) fn main() {
     if !worker::requested() {
@@ -24,7 +22,7 @@ pub(crate) fn main() {
         let (kind, rings) = if request.kind == DESCRIBE {
             (describe(&lie, reply), 1)
         } else {
-            predict(&request.bytes[HEADER..], reply)
+            predict(request.bytes, reply)
         };
         // What rings no bell answers no request either, or a broker that looks would take it.
         let sequence = sequence.wrapping_sub(u32::from(rings == 0));
@@ -85,7 +83,7 @@ fn predict(input: &[u8], reply: &mut ReplyArea<'_>) -> (u32, usize) {
             return (FAILED, 1);
         }
         7 => {
-            reply.push(&[0; 3]);
+            reply.push(b"an\x07operator");
             return (LATE, 1);
         }
         8 => return (DONE, 1_000_000),
