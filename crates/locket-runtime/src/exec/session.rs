@@ -57,6 +57,8 @@ pub struct Session {
     scratch: AlignedBytes,
     /// For each input, room for a copy, once it was given at an address that its elements cannot be read from.
     copies: Vec<Option<AlignedBytes>>,
+    /// Steps after which the caller's inputs are not read any more.
+    readers: usize,
     pool: Pool,
 }
 
@@ -75,6 +77,7 @@ impl Session {
             arena,
             scratch,
             copies: plan.inputs.iter().map(|_| None).collect(),
+            readers: readers(&plan),
             pool: Pool::new(threads)?,
             plan,
         })
@@ -98,7 +101,23 @@ impl Session {
         outputs: &mut [TensorMut<'_>],
         budget: Option<Duration>,
     ) -> Result<(), RunError> {
-        self.run(inputs, outputs, budget, None)
+        self.run(inputs, outputs, budget, &|| (), None)
+    }
+
+    /// As [`Session::predict`]; calls `have_read` before the first step of those at the end that do not read the inputs any more, if there
+    /// are any: often long before the outputs are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::predict`]. `have_read` may then not have been called.
+    pub fn predict_telling(
+        &mut self,
+        inputs: &[TensorRef<'_>],
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+        have_read: &dyn Fn(),
+    ) -> Result<(), RunError> {
+        self.run(inputs, outputs, budget, have_read, None)
     }
 
     /// Predicts under the eyes of an observer.
@@ -112,7 +131,7 @@ impl Session {
         outputs: &mut [TensorMut<'_>],
         observer: &mut dyn Observer,
     ) -> Result<(), RunError> {
-        self.run(inputs, outputs, None, Some(observer))
+        self.run(inputs, outputs, None, &|| (), Some(observer))
     }
 
     /// Runs the steps before `index`, then step `index` alone `times` times, and gives the nanoseconds of each. A step that computes in
@@ -157,6 +176,7 @@ impl Session {
         inputs: &[TensorRef<'_>],
         outputs: &mut [TensorMut<'_>],
         budget: Option<Duration>,
+        have_read: &dyn Fn(),
         mut observer: Option<&mut dyn Observer>,
     ) -> Result<(), RunError> {
         let started = budget.map(|budget| (Instant::now(), budget));
@@ -177,6 +197,9 @@ impl Session {
             copies: &self.copies,
         };
         for (index, step) in self.plan.steps.iter().enumerate() {
+            if index == self.readers {
+                have_read();
+            }
             if let Some((start, budget)) = started {
                 check_deadline(start, budget, || step.origin.first().unwrap_or(&step.kind))?;
             }
@@ -236,6 +259,16 @@ impl Session {
             }
         }
     }
+}
+
+/// How many steps there are up to the last one that reads what the caller has.
+fn readers(plan: &Plan) -> usize {
+    let reads = |step: &PlannedStep| {
+        step.inputs
+            .iter()
+            .any(|source| matches!(source, Source::Given(_)))
+    };
+    plan.steps.iter().rposition(reads).map_or(0, |last| last + 1)
 }
 
 /// What the caller has.

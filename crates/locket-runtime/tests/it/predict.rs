@@ -1,10 +1,12 @@
 //! Predictions are what the references say, on every instruction set and any number of threads.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use expect_test::expect;
 use locket_kernels::Isa;
-use locket_runtime::{Observer, PlanOptions, Precision, RunError, Session, StepEvent, compile};
+use locket_runtime::{
+    Observer, OutputBuffers, PlanOptions, Precision, RunError, Session, StepEvent, compile,
+};
 use locket_tensor::{Tensor, TensorMut, TensorRef};
 
 use crate::models::{RESIDUAL, by_reference, function, input, predict, session};
@@ -50,6 +52,38 @@ func main opset ios16 (%x: fp32[2, 5]) -> (y: %y) {
 fn an_input_at_an_odd_address_gives_the_same_answer() {
     for source in [RESIDUAL, READS_IN_PLACE] {
         odd_address_gives_the_same_answer(source);
+    }
+}
+
+#[test]
+fn who_waits_for_the_inputs_is_told_after_the_last_step_that_reads_them() {
+    const READS_LATE: &str = r#"
+func main opset ios16 (%x: fp32[2, 5]) -> (y: %y) {
+  %a: fp32[2, 5] = softmax(x=%x, axis=-1) "first"
+  %b: fp32[2, 5] = add(x=%a, y=%x) "last reader"
+  %y: fp32[2, 5] = softmax(x=%b, axis=-1) "after it"
+}
+"#;
+    for (source, next) in [(READS_IN_PLACE, "softmax"), (READS_LATE, "after it")] {
+        let function = function(source);
+        let (mut session, input) = (session(&function, Isa::best(), 1), input(&function, 0));
+        let mut outputs = OutputBuffers::new(&session.plan().outputs);
+        let mut tell = |budget, wait| {
+            let told = Cell::new(0);
+            let have_read = || {
+                told.set(told.get() + 1);
+                std::thread::sleep(wait);
+            };
+            let outcome = session.predict_telling(&[input.view()], &mut outputs.views(), budget, &have_read);
+            (outcome, told.get())
+        };
+        assert_eq!(tell(None, Duration::ZERO), (Ok(()), 1));
+        // Whatever would come next is late because of the wait.
+        let (budget, wait) = (Duration::from_secs(1), Duration::from_millis(1100));
+        match tell(Some(budget), wait) {
+            (Err(RunError::DeadlineExceeded { operator, .. }), 1) => assert_eq!(operator, next),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

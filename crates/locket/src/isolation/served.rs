@@ -43,7 +43,7 @@ pub(super) fn serve(settings: &Settings) -> ! {
         |served, request, reply| {
             let outcome = match request.kind {
                 DESCRIBE => return served.describe(reply),
-                PREDICT => served.predict(request.bytes, request.left()),
+                PREDICT => served.predict(request.bytes, request.left(), &|| request.have_read()),
                 PICTURE => served.predict_picture(request),
                 SAMPLE => served.predict_sample(request),
                 _ => return FAILED,
@@ -125,7 +125,7 @@ impl Served {
         };
         // Each thread must have run before the last wall is up, and pages are touched before the first request.
         let nothing = vec![0; served.interface.input_bytes()];
-        let warm = served.predict(&nothing, None);
+        let warm = served.predict(&nothing, None, &|| ());
         warm.map_err(|error| match error {
             PictureError::Unreadable(why) => why,
             PictureError::Run(error) => error.to_string(),
@@ -144,7 +144,12 @@ impl Served {
         DONE
     }
 
-    fn predict(&mut self, mut given: &[u8], budget: Option<Duration>) -> Result<(), PictureError> {
+    fn predict(
+        &mut self,
+        mut given: &[u8],
+        budget: Option<Duration>,
+        have_read: &dyn Fn(),
+    ) -> Result<(), PictureError> {
         let (expected, found) = (self.interface.input_bytes(), given.len());
         if found != expected {
             return Err(PictureError::Run(RunError::Count {
@@ -169,7 +174,8 @@ impl Served {
             })
             .collect();
         let outputs = &mut self.outputs.views();
-        let outcome = self.model.session.predict(&inputs, outputs, budget);
+        let session = &mut self.model.session;
+        let outcome = session.predict_telling(&inputs, outputs, budget, have_read);
         outcome.map_err(PictureError::Run)
     }
 
