@@ -120,11 +120,10 @@ impl Broker {
     /// If the request does not fit; if the worker cannot be started, does not answer in time, ends, or answers nonsense. One that does
     /// not answer in time is killed at once, but not waited for.
     pub fn request(&mut self, kind: u32, parts: &[&[u8]], within: Duration) -> Result<Reply<'_>, SandboxError> {
-        self.ensure()?;
-        self.exchange(kind, parts, Deadline::within(within))
+        self.exchange(kind, length(parts), None, within, |room| copy(parts, room))
     }
 
-    /// As [`Broker::request`], with a time at which the reply is due, which the worker is told ([`crate::worker::Request::left`]). One
+    /// As [`Broker::request`], with a reply that is due after a time, which the worker is told ([`crate::worker::Request::left`]). One
     /// that comes later is marked; a worker that has not answered `grace` after that is killed.
     ///
     /// # Errors
@@ -134,26 +133,49 @@ impl Broker {
         &mut self,
         kind: u32,
         parts: &[&[u8]],
-        due: Instant,
+        due: Duration,
         grace: Duration,
     ) -> Result<Reply<'_>, SandboxError> {
-        self.ensure()?;
-        self.exchange(kind, parts, Deadline::due(due, grace))
+        self.exchange(kind, length(parts), Some(due), grace, |room| copy(parts, room))
     }
 
+    /// As [`Broker::request_due`], or [`Broker::request`] where nothing is due, for a request of so many bytes that `fill` writes where
+    /// the worker reads them; they are 0 before. Times begin when it has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Broker::request`].
+    pub fn request_filled(
+        &mut self,
+        kind: u32,
+        bytes: usize,
+        due: Option<Duration>,
+        grace: Duration,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Reply<'_>, SandboxError> {
+        self.exchange(kind, bytes, due, grace, |room| {
+            fill(room);
+            Instant::now()
+        })
+    }
+
+    /// `fill` tells when times begin.
     fn exchange(
         &mut self,
         kind: u32,
-        parts: &[&[u8]],
-        deadline: Deadline,
+        bytes: usize,
+        due: Option<Duration>,
+        grace: Duration,
+        fill: impl FnOnce(&mut [u8]) -> Instant,
     ) -> Result<Reply<'_>, SandboxError> {
         let limit = ring::area(self.command.options.request_bytes);
-        let bytes = parts.iter().map(|part| part.len()).sum();
         if bytes > limit {
             return Err(SandboxError::TooLong { bytes, limit });
         }
+        self.ensure()?;
         let live = self.worker.as_mut().expect("ensure leaves a worker");
-        match live.exchange(kind, parts, deadline, &mut self.copy) {
+        let started = fill(live.room(bytes));
+        match live.exchange(kind, Deadline::of(started, due, grace), &mut self.copy) {
             Ok(answer) => Ok(Reply {
                 kind: answer.kind,
                 bytes: &self.copy,
@@ -198,13 +220,13 @@ impl Broker {
             &ring,
             heard.as_raw_fd(),
             rung.as_raw_fd(),
-            memory.as_raw_fd(),
+            &memory,
         )?;
         Ok(Live::new(process, ring, request_bell, reply_bell, heard))
     }
 
     fn await_ready(&self, live: &mut Live) -> Result<Readiness, SandboxError> {
-        let deadline = Deadline::within(self.command.options.ready_within);
+        let deadline = Deadline::of(Instant::now(), None, self.command.options.ready_within);
         let mut bytes = Vec::new();
         let kind = live.receive("its start", deadline, None, &mut bytes)?.kind;
         if kind == NOT_READY {
@@ -228,6 +250,21 @@ impl Broker {
         }
         Ok(readiness)
     }
+}
+
+fn length(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
+}
+
+/// Copies the parts one after another; when it began.
+fn copy(parts: &[&[u8]], mut room: &mut [u8]) -> Instant {
+    let began = Instant::now();
+    for part in parts {
+        let (place, rest) = room.split_at_mut(part.len());
+        place.copy_from_slice(part);
+        room = rest;
+    }
+    began
 }
 
 fn malformed(what: impl Into<String>) -> SandboxError {

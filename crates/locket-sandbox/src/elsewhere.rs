@@ -132,8 +132,24 @@ impl Broker {
         &mut self,
         _kind: u32,
         _parts: &[&[u8]],
-        _due: Instant,
+        _due: Duration,
         _grace: Duration,
+    ) -> Result<Reply<'_>, SandboxError> {
+        match self.never {}
+    }
+
+    /// Cannot be called.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn request_filled(
+        &mut self,
+        _kind: u32,
+        _bytes: usize,
+        _due: Option<Duration>,
+        _grace: Duration,
+        _fill: impl FnOnce(&mut [u8]),
     ) -> Result<Reply<'_>, SandboxError> {
         match self.never {}
     }

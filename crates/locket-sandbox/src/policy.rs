@@ -24,11 +24,14 @@ pub(crate) const REQUEST_BELL: i32 = 3;
 /// The descriptor on which it tells of a reply.
 pub(crate) const REPLY_BELL: i32 = 4;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-/// Shared memory, closed once it is mapped.
+/// Shared memory that both sides write, closed once it is mapped.
 pub(crate) const RING: i32 = 5;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+/// The memory of requests, which the worker can map to be read alone, closed once it is.
+pub(crate) const REQUESTS: i32 = 6;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 /// The first of the files that the broker opened, closed once they are mapped.
-pub(crate) const FIRST_FILE: i32 = 6;
+pub(crate) const FIRST_FILE: i32 = 7;
 
 /// Hash of [`Policy::strict`]'s text, compiled in.
 ///

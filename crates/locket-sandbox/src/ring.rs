@@ -1,24 +1,26 @@
-//! The memory that broker and worker share: a header, room for one request, room for one reply.
+//! The memory that broker and worker share: requests, which the broker alone can write, and a header with room for one reply.
 //!
-//! One sealed memory file of fixed size. Either side can write any byte of it at any time, so neither keeps a reference into what
+//! Two sealed memory files of fixed size. Either side can write any byte of the second at any time, so neither keeps a reference into what
 //! the other may change: the broker copies what it reads, once, and judges the copy.
 #![expect(unsafe_code, reason = "memory shared with another process has no safe form")]
 
+mod memory;
+
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{BorrowedFd, OwnedFd},
     ptr::NonNull,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use rustix::{
-    fs::{MemfdFlags, SealFlags},
     io::Errno,
-    mm::{Advice, MapFlags, ProtFlags},
     time::{ClockId, clock_gettime},
 };
 
-/// Bytes of the header; the request area begins here.
+use memory::Memory;
+
+/// Bytes of the header; the reply area begins here.
 const HEADER_BYTES: usize = 4096;
 /// Areas are multiples of this.
 const PAGE_BYTES: usize = 4096;
@@ -67,16 +69,20 @@ pub(crate) struct Envelope {
     pub(crate) length: u32,
 }
 
-/// The mapped memory; unmapped when dropped.
+/// The mapped memory.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    base: NonNull<u8>,
-    request_bytes: usize,
-    reply_bytes: usize,
+    requests: Memory,
+    /// Header and reply.
+    shared: Memory,
 }
 
-// SAFETY: the memory is shared with another process anyway; all access goes through raw pointers and atomics.
-unsafe impl Send for Ring {}
+/// The files of the memory, for the worker.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) shared: OwnedFd,
+    pub(crate) requests: OwnedFd,
+}
 
 /// The size of an area that has room for `bytes`.
 pub(crate) fn area(bytes: usize) -> usize {
@@ -85,104 +91,78 @@ pub(crate) fn area(bytes: usize) -> usize {
 
 impl Ring {
     /// Makes the memory, seals its size, maps it. `request_bytes` and `reply_bytes` are sizes of [`area`].
-    pub(crate) fn create(request_bytes: usize, reply_bytes: usize) -> Result<(Self, OwnedFd), Errno> {
-        let file = rustix::fs::memfd_create(
-            "locket-ring",
-            MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::NOEXEC_SEAL,
-        )
-        .or_else(|_| {
-            // Kernels before 6.3 do not know NOEXEC_SEAL.
-            rustix::fs::memfd_create("locket-ring", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
-        })?;
-        let total = HEADER_BYTES + request_bytes + reply_bytes;
-        rustix::fs::ftruncate(&file, total as u64)?;
-        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Ok((Self::map(file.as_fd(), request_bytes, reply_bytes)?, file))
+    pub(crate) fn create(request_bytes: usize, reply_bytes: usize) -> Result<(Self, Files), Errno> {
+        let (shared, shared_file) = Memory::create(HEADER_BYTES + reply_bytes, false)?;
+        let (requests, requests_file) = Memory::create(request_bytes, true)?;
+        let files = Files {
+            shared: shared_file,
+            requests: requests_file,
+        };
+        Ok((Self { requests, shared }, files))
     }
 
-    /// Maps the memory that another process made.
-    pub(crate) fn map(file: BorrowedFd<'_>, request_bytes: usize, reply_bytes: usize) -> Result<Self, Errno> {
-        let total = HEADER_BYTES + request_bytes + reply_bytes;
-        if rustix::fs::fstat(file)?.st_size != total as i64 {
-            return Err(Errno::INVAL);
-        }
-        // SAFETY: a new mapping at an address of the kernel's choice; the file is sealed against shrinking and as long as the map.
-        let base = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                total,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED | MapFlags::POPULATE,
-                file,
-                0,
-            )?
-        };
-        let base = NonNull::new(base.cast::<u8>()).ok_or(Errno::NOMEM)?;
-        // SAFETY: the range is the mapping just made. Failing to keep it out of dumps is no reason to stop: nobody can dump us.
-        let _ = unsafe { rustix::mm::madvise(base.as_ptr().cast(), total, Advice::LinuxDontDump) };
+    /// Maps the memory that another process made, requests to be read alone.
+    pub(crate) fn map(
+        shared: BorrowedFd<'_>,
+        requests: BorrowedFd<'_>,
+        request_bytes: usize,
+        reply_bytes: usize,
+    ) -> Result<Self, Errno> {
         Ok(Self {
-            base,
-            request_bytes,
-            reply_bytes,
+            requests: Memory::map(requests, request_bytes, false)?,
+            shared: Memory::map(shared, HEADER_BYTES + reply_bytes, true)?,
         })
     }
 
     /// Keeps the memory out of swap.
     pub(crate) fn lock(&self) -> Result<(), Errno> {
-        // SAFETY: the range is our mapping.
-        unsafe { rustix::mm::mlock(self.base.as_ptr().cast(), self.total()) }
-    }
-
-    fn total(&self) -> usize {
-        HEADER_BYTES + self.request_bytes + self.reply_bytes
+        self.requests.lock()?;
+        self.shared.lock()
     }
 
     fn header(&self) -> &Header {
         // SAFETY: the mapping is page-aligned, lives as long as self, and the header is atomics only, for which any bytes are valid.
-        unsafe { self.base.cast::<Header>().as_ref() }
+        unsafe { self.shared.base().cast::<Header>().as_ref() }
     }
 
     /// Room for a request.
     pub(crate) fn request_bytes(&self) -> usize {
-        self.request_bytes
+        self.requests.bytes()
     }
 
     /// Room for a reply.
     pub(crate) fn reply_bytes(&self) -> usize {
-        self.reply_bytes
+        self.shared.bytes() - HEADER_BYTES
     }
 
     /// Start of the request area, `request_bytes` long.
     pub(crate) fn request_area(&self) -> NonNull<u8> {
-        // SAFETY: the header is part of the mapping.
-        unsafe { self.base.add(HEADER_BYTES) }
+        self.requests.base()
     }
 
     /// Start of the reply area, `reply_bytes` long.
     pub(crate) fn reply_area(&self) -> NonNull<u8> {
-        // SAFETY: header and request area are part of the mapping.
-        unsafe { self.base.add(HEADER_BYTES + self.request_bytes) }
+        // SAFETY: the header is part of the mapping.
+        unsafe { self.shared.base().add(HEADER_BYTES) }
     }
 
-    /// Writes the parts one after another into the request area, then the envelope: true if the reader has to be woken. The caller has
-    /// checked the length.
-    pub(crate) fn put_request(
-        &self,
-        sequence: u32,
-        kind: u32,
-        parts: &[&[u8]],
-        due: Option<Instant>,
-    ) -> bool {
+    /// The first bytes of the request area, in the broker: to be written before [`Ring::send`].
+    ///
+    /// # Panics
+    ///
+    /// If there are not that many.
+    pub(crate) fn request_room(&mut self, bytes: usize) -> &mut [u8] {
+        assert!(bytes <= self.request_bytes(), "the caller checked the length");
+        // SAFETY: the range is inside the mapping, which only this process can write, and which the worker does not read before it is
+        // told of a request; it is borrowed as long as the slice.
+        unsafe { std::slice::from_raw_parts_mut(self.request_area().as_ptr(), bytes) }
+    }
+
+    /// Tells of a request of `length` bytes that lie in the request area: true if the reader has to be woken.
+    pub(crate) fn send(&self, sequence: u32, kind: u32, length: usize, due: Option<Instant>) -> bool {
         let due = due.map_or(0, clock_time);
         self.header().request.due.store(due, Ordering::Relaxed);
-        let mut at = 0;
-        for part in parts {
-            assert!(part.len() <= self.request_bytes - at, "the caller checked the length");
-            // SAFETY: the range is inside the request area by the assertion; source and target do not overlap.
-            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), self.request_area().add(at).as_ptr(), part.len()) };
-            at += part.len();
-        }
-        put(&self.header().request, sequence, kind, at)
+        put(&self.header().request, sequence, kind, length)
     }
 
     /// Tells of a reply of `length` bytes that lie in the reply area: true if the reader has to be woken.
@@ -241,7 +221,7 @@ impl Ring {
 
     /// Copies `length` bytes of the reply area, at most all of it.
     pub(crate) fn copy_reply(&self, length: usize, into: &mut Vec<u8>) {
-        let length = length.min(self.reply_bytes);
+        let length = length.min(self.reply_bytes());
         into.clear();
         into.reserve(length);
         // SAFETY: the source is inside the mapping, the target has room. The other side may write meanwhile: then the copy is a
@@ -252,12 +232,12 @@ impl Ring {
         }
     }
 
-    /// Overwrites the first bytes of both areas.
+    /// Overwrites the first bytes of both areas, in the broker.
     pub(crate) fn wipe(&self, request: usize, reply: usize) {
         // SAFETY: both ranges are clamped to their areas of the mapping.
         unsafe {
-            crate::wipe::wipe(self.request_area().as_ptr(), request.min(self.request_bytes));
-            crate::wipe::wipe(self.reply_area().as_ptr(), reply.min(self.reply_bytes));
+            crate::wipe::wipe(self.request_area().as_ptr(), request.min(self.request_bytes()));
+            crate::wipe::wipe(self.reply_area().as_ptr(), reply.min(self.reply_bytes()));
         }
     }
 
@@ -266,17 +246,10 @@ impl Ring {
         assert!(text.len() <= SETUP_MAX, "the caller checked the length");
         // SAFETY: the header has room for the length and SETUP_MAX bytes; no worker runs yet.
         unsafe {
-            let at = self.base.add(SETUP_AT);
+            let at = self.shared.base().add(SETUP_AT);
             at.cast::<u32>().write(text.len() as u32);
             std::ptr::copy_nonoverlapping(text.as_ptr(), at.add(4).as_ptr(), text.len());
         }
-    }
-}
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nothing borrows from it any more.
-        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.total()) };
     }
 }
 

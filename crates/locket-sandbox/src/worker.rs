@@ -29,7 +29,7 @@ use rustix::{
 use crate::{
     broker::{NOT_READY, READY},
     lockdown::Lockdown,
-    policy::{FIRST_FILE, REPLY_BELL, REQUEST_BELL, RING},
+    policy::{FIRST_FILE, REPLY_BELL, REQUEST_BELL, REQUESTS, RING},
     report::REPORT_MAX,
     ring::{Ring, awake_for, read_setup},
     setup::{MARKER, Setup},
@@ -175,7 +175,8 @@ pub(crate) fn begin() -> Entered {
     let Some(setup) = setup else {
         end(EXIT_NOT_READY);
     };
-    let Ok(ring) = Ring::map(descriptor(RING), setup.request_bytes, setup.reply_bytes) else {
+    let (shared, requests) = (descriptor(RING), descriptor(REQUESTS));
+    let Ok(ring) = Ring::map(shared, requests, setup.request_bytes, setup.reply_bytes) else {
         end(EXIT_NOT_READY);
     };
     if threads() != Some(1) {
@@ -193,6 +194,7 @@ pub(crate) fn begin() -> Entered {
         close(number);
     }
     close(RING);
+    close(REQUESTS);
     Entered {
         ring,
         lockdown: Lockdown::begin(setup),

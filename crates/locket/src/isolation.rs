@@ -8,6 +8,7 @@ mod served;
 mod watched;
 
 use std::{
+    cell::Cell,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use std::{
 
 use locket_formats::Format;
 use locket_runtime::RunError;
-use locket_sandbox::{Broker, SandboxError};
+use locket_sandbox::{Broker, Reply, SandboxError};
 use locket_tensor::{TensorMut, TensorRef};
 
 use crate::{Error, FeatureDescription, ModelConfiguration, model::no_recipe, pictures::Given};
@@ -23,7 +24,7 @@ use handed::Handed;
 use launch::Launch;
 pub use watched::Watched;
 
-use protocol::{Answer, Interface, PICTURE, PREDICT, SAMPLE, Settings};
+use protocol::{ALIGN, Answer, Interface, PICTURE, PREDICT, SAMPLE, Settings, room};
 
 /// Where a model computes: in a worker unless told otherwise, on systems that have one, which is Linux on x86-64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Time beyond the latency budget until a worker that did not notice it itself is killed: enough for one that did to say so, which
 /// costs less than a new one.
 const GRACE: Duration = Duration::from_micros(100);
+/// What is between inputs in a request.
+const PADDING: [u8; ALIGN] = [0; ALIGN];
 /// Room for inputs and for outputs, until the worker has said what they take; the interface itself must fit.
 const FIRST_ROOM_BYTES: usize = 1 << 20;
 
@@ -93,7 +96,7 @@ impl Isolated {
         let mut broker = broker?;
         let reply = broker.request(protocol::DESCRIBE, &[], PATIENCE)?;
         let interface = protocol::interface(reply.kind, reply.bytes)?;
-        let (request, reply) = (interface.input_bytes(), interface.output_bytes());
+        let (request, reply) = (interface.request_bytes(), interface.output_bytes());
         if launch.make_room(request, reply) {
             broker.recycle();
             broker = launch.start()?;
@@ -140,8 +143,44 @@ impl Isolated {
             &self.interface.outputs,
             outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
         )?;
-        let parts: Vec<&[u8]> = inputs.iter().map(|tensor| tensor.bytes).collect();
-        self.ask(PREDICT, &parts, outputs, budget)
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(2 * inputs.len());
+        for (feature, tensor) in self.interface.inputs.iter().zip(inputs) {
+            parts.extend([tensor.bytes, &PADDING[..room(feature) - tensor.bytes.len()]]);
+        }
+        self.ask_with(PREDICT, &parts, outputs, budget)
+    }
+
+    /// Predicts from inputs that are written where the worker reads them.
+    pub(crate) fn predict_filled(
+        &mut self,
+        fill: impl FnOnce(&mut [TensorMut<'_>]),
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+    ) -> Result<(), Error> {
+        protocol::check(
+            "output",
+            &self.interface.outputs,
+            outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
+        )?;
+        let (inputs, bytes) = (self.interface.inputs.clone(), self.interface.request_bytes());
+        let started = Cell::new(Instant::now());
+        let fill = |mut room: &mut [u8]| {
+            let mut views = Vec::with_capacity(inputs.len());
+            for feature in &inputs {
+                let (own, rest) = room.split_at_mut(protocol::room(feature));
+                room = rest;
+                views.push(TensorMut {
+                    dtype: feature.dtype,
+                    shape: &feature.shape,
+                    bytes: &mut own[..protocol::bytes(feature)],
+                });
+            }
+            fill(&mut views);
+            started.set(Instant::now());
+        };
+        self.ask(outputs, budget, &started, |broker, grace| {
+            broker.request_filled(PREDICT, bytes, budget, grace, fill)
+        })
     }
 
     /// Predicts from what is still to be preprocessed, into memory that fits.
@@ -168,7 +207,7 @@ impl Isolated {
             self.broker = self.launch.start()?;
             self.asked = 0;
         }
-        self.ask(kind, &parts, outputs, budget)
+        self.ask_with(kind, &parts, outputs, budget)
     }
 
     /// The worker's process, if one runs.
@@ -181,12 +220,30 @@ impl Isolated {
         self.interface.peak_bytes
     }
 
-    fn ask(
+    fn ask_with(
         &mut self,
         kind: u32,
         parts: &[&[u8]],
         outputs: &mut [TensorMut<'_>],
         budget: Option<Duration>,
+    ) -> Result<(), Error> {
+        let started = Cell::new(Instant::now());
+        self.ask(outputs, budget, &started, |broker, grace| {
+            started.set(Instant::now());
+            match budget {
+                Some(budget) => broker.request_due(kind, parts, budget, grace),
+                None => broker.request(kind, parts, grace),
+            }
+        })
+    }
+
+    /// Asks the worker, which is there when `send` is called; `started` is when the budget began, once it was.
+    fn ask(
+        &mut self,
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+        started: &Cell<Instant>,
+        send: impl FnOnce(&mut Broker, Duration) -> Result<Reply<'_>, SandboxError>,
     ) -> Result<(), Error> {
         if self.recycle_after.is_some_and(|most| self.asked >= most) {
             self.broker.recycle();
@@ -196,29 +253,23 @@ impl Isolated {
             (self.generation, self.asked) = (generation, 0);
         }
         self.asked = self.asked.saturating_add(1);
-        let started = Instant::now();
-        // A budget that is longer than clocks can tell is none.
-        let due = budget.and_then(|budget| started.checked_add(budget));
-        let reply = match due {
-            Some(due) => self.broker.request_due(kind, parts, due, GRACE),
-            None => self.broker.request(kind, parts, PATIENCE),
-        };
+        let reply = send(&mut self.broker, budget.map_or(PATIENCE, |_| GRACE));
         let late = |operator: &str| {
             Error::Run(RunError::DeadlineExceeded {
                 budget: budget.unwrap_or_default(),
-                elapsed: started.elapsed(),
+                elapsed: started.get().elapsed(),
                 operator: operator.to_owned(),
             })
         };
         let reply = match reply {
-            Err(SandboxError::Timeout { .. }) if due.is_some() => {
+            Err(SandboxError::Timeout { .. }) if budget.is_some() => {
                 return Err(late("the worker answered"));
             }
             reply => reply?,
         };
         let told = protocol::answer(reply.kind, reply.bytes, self.interface.output_bytes());
         let told = told.and_then(|answer| match answer {
-            Answer::Late(_) if due.is_none() => Err(protocol::malformed("late without a deadline")),
+            Answer::Late(_) if budget.is_none() => Err(protocol::malformed("late without a deadline")),
             answer => Ok(answer),
         });
         let told = told.map(|answer| match answer {

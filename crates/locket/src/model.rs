@@ -11,7 +11,8 @@ use locket_formats::{Import, ReadOptions, limits::Limits};
 use locket_kernels::Isa;
 use locket_mil::{Diagnostic, Dialect, Function, Program};
 use locket_runtime::{
-    CompiledError, CompiledFile, OutputBuffers, Plan, PlanOptions, Precision, Session, compile,
+    CompiledError, CompiledFile, OutputBuffers, Plan, PlanOptions, Precision, Session, check_tensors,
+    compile,
     compiled::{Source, is_compiled, save},
 };
 use locket_tensor::{Tensor, TensorMut, TensorRef};
@@ -199,6 +200,8 @@ fn check_memory(plan: &Plan, budget: Option<usize>) -> Result<(), Error> {
 pub(crate) struct InProcess {
     pub(crate) session: Session,
     pub(crate) pictures: Option<Pictures>,
+    /// Inputs that are written in place, once they are.
+    filled: Option<OutputBuffers>,
 }
 
 impl InProcess {
@@ -226,7 +229,31 @@ impl InProcess {
             what: "starting threads".to_owned(),
             source,
         })?;
-        Ok(Self { session, pictures })
+        Ok(Self {
+            session,
+            pictures,
+            filled: None,
+        })
+    }
+
+    fn predict_filled(
+        &mut self,
+        fill: impl FnOnce(&mut [TensorMut<'_>]),
+        outputs: &mut [TensorMut<'_>],
+        budget: Option<Duration>,
+    ) -> Result<(), Error> {
+        let plan = self.session.plan();
+        let expected = plan
+            .outputs
+            .iter()
+            .map(|port| (&*port.name, port.dtype, &*port.shape));
+        let given = outputs.iter().map(|tensor| (tensor.dtype, tensor.shape));
+        check_tensors("output", expected, given)?;
+        let buffers = self
+            .filled
+            .get_or_insert_with(|| OutputBuffers::new(&plan.inputs));
+        fill(&mut buffers.views());
+        Ok(self.session.predict(&buffers.contents(), outputs, budget)?)
     }
 
     fn predict_given(
@@ -482,6 +509,24 @@ impl Model {
         match &mut self.engine {
             Engine::InProcess(here) => Ok(here.session.predict(inputs, outputs, budget)?),
             Engine::Worker(worker) => worker.predict(inputs, outputs, budget),
+        }
+    }
+
+    /// As [`Model::predict_into`], from inputs that `fill` writes where the model reads them, which with a worker saves a copy. All of
+    /// them are to be written, each time anew: what is in them before is not specified. The latency budget begins when they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::predict_into`]. If the outputs do not fit or the worker cannot be started, `fill` is not called.
+    pub fn predict_filled(
+        &mut self,
+        fill: impl FnOnce(&mut [TensorMut<'_>]),
+        outputs: &mut [TensorMut<'_>],
+    ) -> Result<(), Error> {
+        let budget = self.latency_budget;
+        match &mut self.engine {
+            Engine::InProcess(here) => here.predict_filled(fill, outputs, budget),
+            Engine::Worker(worker) => worker.predict_filled(fill, outputs, budget),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Memory for what a session predicts.
 
-use locket_tensor::{AlignedBytes, DType, Tensor, TensorError, TensorMut};
+use locket_tensor::{AlignedBytes, DType, Tensor, TensorError, TensorMut, TensorRef};
 
 use crate::plan::Port;
 
-/// Memory for the outputs of a plan.
+/// Memory for the outputs of a plan, or for its inputs.
 #[derive(Debug)]
 pub struct OutputBuffers {
     ports: Vec<(DType, Vec<usize>)>,
@@ -40,6 +40,18 @@ impl OutputBuffers {
                 dtype: *dtype,
                 shape,
                 bytes: buffer.as_mut_slice(),
+            })
+            .collect()
+    }
+
+    /// What is in it, to be read.
+    pub fn contents(&self) -> Vec<TensorRef<'_>> {
+        let pairs = self.ports.iter().zip(&self.buffers);
+        pairs
+            .map(|((dtype, shape), buffer)| TensorRef {
+                dtype: *dtype,
+                shape,
+                bytes: buffer.as_slice(),
             })
             .collect()
     }

@@ -14,8 +14,8 @@ use std::{
 use crate::{
     Options, Program, SandboxError,
     launch::{Launch, Process},
-    policy::{FIRST_FILE, Layer, REPLY_BELL, REQUEST_BELL, RING},
-    ring::{Ring, SETUP_MAX},
+    policy::{FIRST_FILE, Layer, REPLY_BELL, REQUEST_BELL, REQUESTS, RING},
+    ring::{Files, Ring, SETUP_MAX},
     setup::{MARKER, Setup},
 };
 
@@ -86,7 +86,7 @@ impl WorkerCommand {
         ring: &Ring,
         heard: RawFd,
         rung: RawFd,
-        memory: RawFd,
+        memory: &Files,
     ) -> Result<Process, SandboxError> {
         let null = OpenOptions::new()
             .read(true)
@@ -103,7 +103,8 @@ impl WorkerCommand {
             (standard, 2),
             (heard, REQUEST_BELL),
             (rung, REPLY_BELL),
-            (memory, RING),
+            (memory.shared.as_raw_fd(), RING),
+            (memory.requests.as_raw_fd(), REQUESTS),
         ];
         descriptors.extend((FIRST_FILE..).zip(&self.files).map(|(at, file)| (file.as_raw_fd(), at)));
         let leaks = (FIRST_LEAK..).zip(&self.leaks.descriptors);

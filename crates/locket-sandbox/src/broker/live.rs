@@ -23,6 +23,8 @@ use crate::{
 const FALSE_ALARMS: u32 = 64;
 /// How long a killed process may take to end.
 const REAP: Duration = Duration::from_secs(2);
+/// Longest wait, where more is asked for than clocks can tell.
+const LONGEST: Duration = Duration::from_secs(1 << 30);
 /// How late a thread that sleeps may wake: 50 µs are the kernel's slack of timers, the rest is the way to the processor.
 const WAKING: Duration = Duration::from_micros(80);
 
@@ -37,21 +39,15 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// An answer that is due at no certain time.
-    pub(super) fn within(within: Duration) -> Self {
-        let started = Instant::now();
+    /// Of an answer that is due some time after the start, if at any certain time, and waited for until a grace is over.
+    pub(super) fn of(started: Instant, due: Option<Duration>, grace: Duration) -> Self {
+        // A time that is longer than clocks can tell is no certain one.
+        let due = due.and_then(|due| started.checked_add(due));
+        let end = due.unwrap_or(started).checked_add(grace);
         Self {
             started,
-            due: None,
-            end: started + within,
-        }
-    }
-
-    pub(super) fn due(due: Instant, grace: Duration) -> Self {
-        Self {
-            started: Instant::now(),
-            due: Some(due),
-            end: due + grace,
+            due,
+            end: end.unwrap_or(started + LONGEST),
         }
     }
 }
@@ -108,19 +104,25 @@ impl Live {
         }
     }
 
-    /// Sends a request that fits, waits for the reply, copies it, overwrites both.
+    /// Room for the next request, all 0; a request must fit.
+    pub(super) fn room(&mut self, bytes: usize) -> &mut [u8] {
+        // Whoever filled it last may have panicked.
+        self.ring.wipe(self.request_bytes, 0);
+        self.request_bytes = bytes;
+        self.ring.request_room(bytes)
+    }
+
+    /// Sends what is in the room, waits for the reply, copies it, overwrites both.
     pub(super) fn exchange(
         &mut self,
         kind: u32,
-        parts: &[&[u8]],
         deadline: Deadline,
         into: &mut Vec<u8>,
     ) -> Result<Answer, SandboxError> {
         self.sequence = self.sequence.wrapping_add(1);
-        let bytes = parts.iter().map(|part| part.len()).sum();
+        let bytes = self.request_bytes;
         let foretold = self.habit.foretell(kind, bytes);
-        self.request_bytes = bytes;
-        if self.ring.put_request(self.sequence, kind, parts, deadline.due) {
+        if self.ring.send(self.sequence, kind, bytes, deadline.due) {
             match rustix::io::write(&self.request_bell, &[1]) {
                 Ok(_) => {}
                 // The bell is full only if the worker heard none of thousands; it is waited for like any other.

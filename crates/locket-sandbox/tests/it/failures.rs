@@ -13,6 +13,7 @@ const ABORT: u32 = 3;
 const HOARD: u32 = 4;
 const SOCKET: u32 = 5;
 const PANIC: u32 = 6;
+const TAMPER: u32 = 14;
 const FORGE: u32 = 8;
 
 /// A broker that got an error serves the next request with a worker that is new.
@@ -278,4 +279,31 @@ fn a_file_is_mapped_for_the_worker_and_a_link_is_refused() {
     let mut broker = Broker::start(command).expect("a worker starts");
     let reply = broker.request(11, &[], PATIENCE).expect("it is mapped");
     assert_eq!(reply.bytes, b"weights");
+}
+
+#[test]
+fn a_worker_that_writes_where_requests_lie_ends() {
+    let error = fails(TAMPER, &[b"the broker's alone"], PATIENCE);
+    assert!(
+        matches!(error, SandboxError::Died(Death::Signal(libc::SIGSEGV))),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_a_filler_left_when_it_panicked_is_gone() {
+    let mut broker = start(options());
+    let fill = |room: &mut [u8]| {
+        room.fill(7);
+        panic!("as asked");
+    };
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        broker.request_filled(ECHO, 4000, None, PATIENCE, fill).map(drop)
+    }));
+    outcome.expect_err("it panics");
+    let reply = broker.request_filled(ECHO, 4000, None, PATIENCE, |room| room[0] = 1);
+    let bytes = reply.expect("the worker lives").bytes;
+    assert_eq!((bytes[0], bytes.len()), (1, 4000));
+    assert!(bytes[1..].iter().all(|&byte| byte == 0), "all else is 0");
+    assert_eq!(broker.generation(), 1);
 }

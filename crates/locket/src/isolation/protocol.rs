@@ -10,7 +10,7 @@ use crate::{Error, FeatureDescription, ModelConfiguration};
 
 /// Asks for the interface.
 pub(super) const DESCRIBE: u32 = 1;
-/// Asks for a prediction: the inputs one after another.
+/// Asks for a prediction: the inputs one after another, each at a multiple of [`ALIGN`].
 pub(super) const PREDICT: u32 = 2;
 /// Answers with the interface, or the outputs one after another.
 pub(super) const DONE: u32 = 3;
@@ -24,6 +24,9 @@ pub(super) const PICTURE: u32 = 6;
 pub(super) const SAMPLE: u32 = 8;
 /// Answers with the reason why a picture gives no input.
 pub(super) const UNREADABLE: u32 = 7;
+
+/// Where inputs lie in a request: as kernels like it.
+pub(super) const ALIGN: usize = 64;
 
 /// First word of a model worker's role.
 const ROLE: &str = "locket.model";
@@ -176,9 +179,15 @@ pub(super) fn bytes(feature: &FeatureDescription) -> usize {
         .unwrap_or(0)
 }
 
+/// Bytes of its room in a request.
+pub(super) fn room(feature: &FeatureDescription) -> usize {
+    bytes(feature).next_multiple_of(ALIGN)
+}
+
 impl Interface {
-    pub(super) fn input_bytes(&self) -> usize {
-        self.inputs.iter().map(bytes).sum()
+    /// Bytes of a request with all inputs.
+    pub(super) fn request_bytes(&self) -> usize {
+        self.inputs.iter().map(room).sum()
     }
 
     pub(super) fn output_bytes(&self) -> usize {

@@ -14,7 +14,7 @@ use locket_tensor::TensorRef;
 
 use super::protocol::{
     self, DESCRIBE, DONE, FAILED, Interface, LATE, PICTURE, PREDICT, SAMPLE, Settings, UNREADABLE, bytes,
-    needs,
+    needs, room,
 };
 use crate::{
     Isolation, ModelConfiguration,
@@ -124,7 +124,7 @@ impl Served {
             interface,
         };
         // Each thread must have run before the last wall is up, and pages are touched before the first request.
-        let nothing = vec![0; served.interface.input_bytes()];
+        let nothing = vec![0; served.interface.request_bytes()];
         let warm = served.predict(&nothing, None, &|| ());
         warm.map_err(|error| match error {
             PictureError::Unreadable(why) => why,
@@ -150,7 +150,7 @@ impl Served {
         budget: Option<Duration>,
         have_read: &dyn Fn(),
     ) -> Result<(), PictureError> {
-        let (expected, found) = (self.interface.input_bytes(), given.len());
+        let (expected, found) = (self.interface.request_bytes(), given.len());
         if found != expected {
             return Err(PictureError::Run(RunError::Count {
                 role: "input byte",
@@ -164,12 +164,12 @@ impl Served {
             .inputs
             .iter()
             .map(|feature| {
-                let (own, rest) = given.split_at(bytes(feature));
+                let (own, rest) = given.split_at(room(feature));
                 given = rest;
                 TensorRef {
                     dtype: feature.dtype,
                     shape: &feature.shape,
-                    bytes: own,
+                    bytes: &own[..bytes(feature)],
                 }
             })
             .collect();
