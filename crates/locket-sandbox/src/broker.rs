@@ -8,23 +8,23 @@ mod command;
 mod habit;
 mod live;
 mod reaper;
+mod start;
 
 use std::{
-    os::fd::AsRawFd,
+    sync::Arc,
     time::{Duration, Instant},
 };
-
-use rustix::pipe::{PipeFlags, pipe_with};
 
 pub(crate) use command::FIRST_LEAK;
 pub use command::WorkerCommand;
 
 use live::{Deadline, Live};
+use start::Starting;
 
 use crate::{
     SandboxError,
-    report::{REPORT_MAX, Readiness},
-    ring::{self, Ring},
+    report::Readiness,
+    ring,
 };
 
 /// Kind of the message with which a worker says that it is ready. Kinds of the owner's requests and replies are free.
@@ -47,8 +47,9 @@ pub struct Reply<'a> {
 /// Owns one worker at a time.
 #[derive(Debug)]
 pub struct Broker {
-    command: WorkerCommand,
+    command: Arc<WorkerCommand>,
     worker: Option<Live>,
+    next: Option<Starting>,
     generation: u64,
     readiness: Option<Readiness>,
     copy: Vec<u8>,
@@ -62,8 +63,9 @@ impl Broker {
     /// If it cannot be started, or lacks a layer, or is not ready in time.
     pub fn start(command: WorkerCommand) -> Result<Self, SandboxError> {
         let mut broker = Self {
-            command,
+            command: Arc::new(command),
             worker: None,
+            next: None,
             generation: 0,
             readiness: None,
             copy: Vec::new(),
@@ -80,13 +82,25 @@ impl Broker {
     /// As [`Broker::start`].
     pub fn ensure(&mut self) -> Result<u64, SandboxError> {
         if self.worker.is_none() {
-            let mut live = self.spawn()?;
-            let readiness = self.await_ready(&mut live)?;
-            self.readiness = Some(readiness);
-            self.worker = Some(live);
+            let started = self.next.take().and_then(Starting::wait);
+            let started = started.unwrap_or_else(|| start::start(&self.command))?;
+            self.worker = Some(started.live);
+            self.readiness = Some(started.readiness);
             self.generation += 1;
         }
         Ok(self.generation)
+    }
+
+    /// Begins to start the next worker on another thread, if there is none: for who has time before the next request.
+    pub fn prepare(&mut self) {
+        if self.worker.is_none() && self.next.is_none() {
+            self.next = Starting::begin(&self.command);
+        }
+    }
+
+    /// Whether the next request is served, or refused, without waiting for the start of a worker.
+    pub fn is_ready(&self) -> bool {
+        self.worker.is_some() || self.next.as_ref().is_some_and(Starting::is_over)
     }
 
     /// Which worker this is: 1 for the first. What an earlier one was told, this one does not know.
@@ -197,58 +211,6 @@ impl Broker {
         self.worker = None;
         crate::wipe::wipe_slice(&mut self.copy);
         self.copy.clear();
-    }
-
-    fn spawn(&self) -> Result<Live, SandboxError> {
-        let options = &self.command.options;
-        let (request_bytes, reply_bytes) = (
-            ring::area(options.request_bytes),
-            ring::area(options.reply_bytes.max(REPORT_MAX)),
-        );
-        let (ring, memory) =
-            Ring::create(request_bytes, reply_bytes).map_err(SandboxError::system("shared memory for a worker"))?;
-        if options.lock_ring {
-            ring.lock().map_err(SandboxError::system("lock shared memory"))?;
-        }
-        let bell = |what| pipe_with(PipeFlags::CLOEXEC).map_err(SandboxError::system(what));
-        let (heard, request_bell) = bell("bell of requests")?;
-        let (reply_bell, rung) = bell("bell of replies")?;
-        for end in [&request_bell, &reply_bell] {
-            rustix::io::ioctl_fionbio(end, true).map_err(SandboxError::system("bell that does not block"))?;
-        }
-        let process = self.command.launch(
-            &ring,
-            heard.as_raw_fd(),
-            rung.as_raw_fd(),
-            &memory,
-        )?;
-        Ok(Live::new(process, ring, request_bell, reply_bell, heard))
-    }
-
-    fn await_ready(&self, live: &mut Live) -> Result<Readiness, SandboxError> {
-        let deadline = Deadline::of(Instant::now(), None, self.command.options.ready_within);
-        let mut bytes = Vec::new();
-        let kind = live.receive("its start", deadline, None, &mut bytes)?.kind;
-        if kind == NOT_READY {
-            let reason = String::from_utf8_lossy(&bytes)
-                .chars()
-                .filter(|c| !c.is_control())
-                .collect();
-            return Err(SandboxError::NotReady { reason });
-        }
-        if kind != READY {
-            return Err(malformed("a reply before it is ready"));
-        }
-        let readiness = Readiness::decode(&bytes).map_err(malformed)?;
-        let policy = &self.command.options.policy;
-        let mut missing = readiness.missing(policy.layers);
-        if missing.is_empty() && readiness.policy_hash != policy.hash() {
-            missing = format!("it runs policy {}, expected {}", readiness.policy_hash, policy.hash());
-        }
-        if !missing.is_empty() && !self.command.options.allow_degraded {
-            return Err(SandboxError::Refused { missing });
-        }
-        Ok(readiness)
     }
 }
 

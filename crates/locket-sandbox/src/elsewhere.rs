@@ -90,6 +90,16 @@ impl Broker {
     }
 
     /// Cannot be called.
+    pub fn prepare(&mut self) {
+        match self.never {}
+    }
+
+    /// Cannot be called.
+    pub fn is_ready(&self) -> bool {
+        match self.never {}
+    }
+
+    /// Cannot be called.
     pub fn generation(&self) -> u64 {
         match self.never {}
     }

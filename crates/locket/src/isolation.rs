@@ -262,10 +262,15 @@ impl Isolated {
             })
         };
         let reply = match reply {
-            Err(SandboxError::Timeout { .. }) if budget.is_some() => {
-                return Err(late("the worker answered"));
+            Err(error) => {
+                // Who has time before the next prediction does not wait for the next worker.
+                self.broker.prepare();
+                return Err(match error {
+                    SandboxError::Timeout { .. } if budget.is_some() => late("the worker answered"),
+                    other => other.into(),
+                });
             }
-            reply => reply?,
+            Ok(reply) => reply,
         };
         let told = protocol::answer(reply.kind, reply.bytes, self.interface.output_bytes());
         let told = told.and_then(|answer| match answer {
@@ -288,6 +293,7 @@ impl Isolated {
         told.unwrap_or_else(|malformed| {
             // A worker that says what none of ours says is not asked again.
             self.broker.recycle();
+            self.broker.prepare();
             Err(malformed)
         })
     }

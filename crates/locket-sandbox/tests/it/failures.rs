@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use locket_sandbox::{Broker, Death, SandboxError};
+use locket_sandbox::{Broker, Death, Program, SandboxError, WorkerCommand};
 
-use super::{PATIENCE, SHORT, options, probe, start};
+use super::{PATIENCE, SHORT, options, probe, program, start};
 
 const ECHO: u32 = 0;
 const HANG: u32 = 1;
@@ -42,6 +42,52 @@ fn a_worker_that_hangs_is_given_up_at_the_deadline() {
     let error = broker.request(HANG, &[], SHORT).expect_err("it hangs");
     assert!(matches!(error, SandboxError::Timeout { .. }), "{error}");
     assert!(started.elapsed() >= SHORT, "not before the deadline");
+    serves(&mut broker);
+}
+
+#[test]
+fn the_next_worker_can_be_prepared_while_nobody_waits() {
+    let mut broker = start(options());
+    assert!(broker.is_ready());
+    // There is one: nothing to prepare.
+    broker.prepare();
+    for _ in 0..3 {
+        let before = broker.generation();
+        broker.request(HANG, &[], SHORT).expect_err("it hangs");
+        assert!(!broker.is_ready());
+        broker.prepare();
+        broker.prepare();
+        let begun = Instant::now();
+        while !broker.is_ready() {
+            assert!(begun.elapsed() < PATIENCE, "it never becomes ready");
+            std::thread::yield_now();
+        }
+        assert_eq!(broker.generation(), before, "nobody asked it yet");
+        serves(&mut broker);
+    }
+    // One that is not waited for is no trouble either.
+    broker.request(HANG, &[], SHORT).expect_err("it hangs");
+    broker.prepare();
+}
+
+#[test]
+fn a_worker_that_cannot_be_prepared_is_told_at_the_next_request() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (here, there) = (folder.path().join("worker"), folder.path().join("gone"));
+    let Program::Path(original) = program() else {
+        panic!("the worker of the tests is a program of its own");
+    };
+    std::fs::copy(original, &here).expect("a copy of the program");
+    let command = WorkerCommand::new(Program::Path(here.clone()), "misbehave", options());
+    let mut broker = Broker::start(command).expect("the first starts");
+    broker.recycle();
+    std::fs::rename(&here, &there).expect("it is moved away");
+    broker.prepare();
+    let error = broker
+        .request(ECHO, &[], PATIENCE)
+        .expect_err("there is no program");
+    assert!(matches!(error, SandboxError::Start { .. }), "{error}");
+    std::fs::rename(&there, &here).expect("it is moved back");
     serves(&mut broker);
 }
 
@@ -256,7 +302,7 @@ fn a_worker_that_has_threads_already_is_refused() {
 #[test]
 fn a_program_that_is_not_there_or_no_worker_is_an_error() {
     let mut command = probe("misbehave", options());
-    command.program = locket_sandbox::Program::Path("/nowhere/at/all".into());
+    command.program = Program::Path("/nowhere/at/all".into());
     let error = Broker::start(command).expect_err("there is none");
     assert_eq!(
         error.to_string(),
