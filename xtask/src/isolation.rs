@@ -8,6 +8,13 @@ use crate::ground;
 
 const USAGE: &str = "usage: cargo xtask isolation --date YYYY-MM-DD [--rounds N] [--output FILE.md]";
 
+/// What the tables do not say themselves.
+const NOTES: &str = "Tensors of the caller's are copied into memory that the worker reads; inputs written in place (`Model::predict_filled`) are not, and the \
+    one who writes them takes as long in both columns. A worker and its caller need two processors where a prediction in the caller's \
+    process needs one: whatever else runs on the machine meets one of them more often. A prediction whose outputs were there in time is not cut if \
+    the machine gave the caller's processor to somebody else meanwhile; the last column counts those that came back after the budget for \
+    that reason.\n";
+
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     let (mut date, mut rounds) = ("", "20");
     let mut output = root.join("docs").join("isolation-cost.md");
@@ -45,7 +52,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     let measured = String::from_utf8(measured.stdout).context("output of the example")?;
     let page = format!(
         "# What a worker costs\n\nThe same predictions in the caller's process and in a worker behind every wall, in turns in one run.\n\n\
-         - Date: {date}\n- Machine: {}\n- Command: `cargo xtask isolation --date {date} --rounds {rounds}`\n\n{measured}",
+         - Date: {date}\n- Machine: {}\n- Command: `cargo xtask isolation --date {date} --rounds {rounds}`\n\n{measured}{NOTES}",
         ground::machine()
     );
     ground::write_page(&output, &page)
