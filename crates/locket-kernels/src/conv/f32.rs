@@ -391,6 +391,7 @@ impl Run<'_> {
             let place = (line / geometry.out_height, line % geometry.out_height);
             let follows = first > self.rows.start && place.1 > 0;
             few.copy(geometry, place, follows, self.input, 0.0, copies);
+            few.ahead(geometry, place, self.input, |line| simd.prefetch_far(line, 0));
             for index in self.panels.clone() {
                 let panel = conv.weights.panels().panel(index);
                 let weights = if conv.weights.is_compressed() {

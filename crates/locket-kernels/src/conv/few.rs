@@ -92,6 +92,29 @@ impl FewChannels {
         scratch[self.elems() - SLACK..self.elems()].fill(padding);
     }
 
+    /// Calls `ask` with every 64 bytes of planes that the output row after `y` is the first to read: an input that another core has
+    /// just written is too far off to wait for when the row is copied.
+    pub(crate) fn ahead<T: Pod>(
+        &self,
+        geometry: &ConvGeometry,
+        (n, y): (usize, usize),
+        input: &[T],
+        ask: impl Fn(&[T]),
+    ) {
+        if !self.planes {
+            return;
+        }
+        let (height, width) = (geometry.in_height, geometry.in_width);
+        let (stride, taps) = (geometry.stride[0], geometry.kernel[0]);
+        let next = (y * stride + taps).saturating_sub(geometry.pad[0]);
+        for line in next..height.min(next + stride) {
+            for channel in 0..3 {
+                let plane = &input[((n * 3 + channel) * height + line) * width..][..width];
+                plane.chunks(64 / size_of::<T>()).for_each(&ask);
+            }
+        }
+    }
+
     /// Copies line `line` of image `n` between its padding.
     fn copy_row<T: Pod>(
         &self,
