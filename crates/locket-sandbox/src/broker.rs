@@ -5,6 +5,7 @@
 //! a fresh one, which the owner tells by [`Broker::generation`].
 
 mod command;
+mod crowd;
 mod habit;
 mod live;
 mod reaper;
@@ -51,6 +52,7 @@ pub struct Broker {
     worker: Option<Live>,
     next: Option<Starting>,
     generation: u64,
+    threads: usize,
     readiness: Option<Readiness>,
     copy: Vec<u8>,
 }
@@ -67,6 +69,7 @@ impl Broker {
             worker: None,
             next: None,
             generation: 0,
+            threads: 1,
             readiness: None,
             copy: Vec::new(),
         };
@@ -101,6 +104,12 @@ impl Broker {
     /// Whether the next request is served, or refused, without waiting for the start of a worker.
     pub fn is_ready(&self) -> bool {
         self.worker.is_some() || self.next.as_ref().is_some_and(Starting::is_over)
+    }
+
+    /// With how many threads the worker computes, 1 unless told. Where those of all brokers of this program need every processor, this
+    /// side sleeps while it waits instead of looking.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
     }
 
     /// Which worker this is: 1 for the first. What an earlier one was told, this one does not know.
@@ -189,7 +198,7 @@ impl Broker {
         self.ensure()?;
         let live = self.worker.as_mut().expect("ensure leaves a worker");
         let started = fill(live.room(bytes));
-        match live.exchange(kind, Deadline::of(started, due, grace), &mut self.copy) {
+        match live.exchange(kind, Deadline::of(started, due, grace), self.threads, &mut self.copy) {
             Ok(answer) => Ok(Reply {
                 kind: answer.kind,
                 bytes: &self.copy,

@@ -100,6 +100,11 @@ impl Broker {
     }
 
     /// Cannot be called.
+    pub fn set_threads(&mut self, _threads: usize) {
+        match self.never {}
+    }
+
+    /// Cannot be called.
     pub fn generation(&self) -> u64 {
         match self.never {}
     }

@@ -31,7 +31,7 @@ pub(crate) const SETUP_MAX: usize = HEADER_BYTES - SETUP_AT - 4;
 
 /// How long a side that waits looks at memory before it sleeps: waking a core that has gone to sleep takes about as long, tens of
 /// microseconds on a virtual machine.
-const AWAKE: Duration = Duration::from_micros(50);
+pub(crate) const AWAKE: Duration = Duration::from_micros(50);
 
 /// Turns of looking, each somewhat under a microsecond, before the core is offered to others.
 const TURNS_TO_YIELD: u32 = 16;
@@ -46,6 +46,8 @@ struct Slot {
     awake: AtomicU32,
     /// Of a request: when its reply is due, in nanoseconds of the machine's monotonic clock; 0 for no certain time.
     due: AtomicU64,
+    /// Of a request: 1 if its reader has no processor to look for the next one on.
+    is_crowded: AtomicU32,
 }
 
 #[repr(C)]
@@ -190,6 +192,17 @@ impl Ring {
             until,
             missed,
         )
+    }
+
+    /// Tells the worker, with the next request, whether it may look for the one after that.
+    pub(crate) fn let_look(&self, may: bool) {
+        let crowded = &self.header().request.is_crowded;
+        crowded.store((!may).into(), Ordering::Relaxed);
+    }
+
+    /// Whether a worker may look for the next request.
+    pub(crate) fn may_look(&self) -> bool {
+        self.header().request.is_crowded.load(Ordering::Relaxed) == 0
     }
 
     /// How long it is until the reply to the last request is due: nothing if it should be there already, `None` if it is due at no

@@ -220,7 +220,12 @@ impl Worker {
         // The first request has another number; that of a fresh ring is 0.
         let mut seen = 0;
         loop {
-            if !self.ring.look_for_request(seen, Instant::now() + self.awake) && !wait_for_bell() {
+            let awake = if self.ring.may_look() {
+                self.awake
+            } else {
+                Duration::ZERO
+            };
+            if !self.ring.look_for_request(seen, Instant::now() + awake) && !wait_for_bell() {
                 end(EXIT_DONE);
             }
             let envelope = self.ring.request();

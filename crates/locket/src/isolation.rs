@@ -101,6 +101,7 @@ impl Isolated {
             broker.recycle();
             broker = launch.start()?;
         }
+        broker.set_threads(interface.threads);
         Ok(Self {
             generation: broker.generation(),
             launch,
@@ -205,6 +206,7 @@ impl Isolated {
         if self.launch.make_room(bytes, self.interface.output_bytes()) {
             self.broker.recycle();
             self.broker = self.launch.start()?;
+            self.broker.set_threads(self.interface.threads);
             self.asked = 0;
         }
         self.ask_with(kind, &parts, outputs, budget)

@@ -71,8 +71,7 @@ impl Session {
     pub fn new(plan: Plan) -> std::io::Result<Self> {
         let arena = AlignedBytes::zeroed(plan.arena_bytes);
         let scratch = AlignedBytes::zeroed(plan.scratch_bytes);
-        // Threads that no step is worth are not started.
-        let threads = plan.steps.iter().map(|step| step.parts.len()).max().unwrap_or(1);
+        let threads = threads(&plan);
         Ok(Self {
             arena,
             scratch,
@@ -86,6 +85,11 @@ impl Session {
     /// What runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Threads that predictions run on, the caller's among them.
+    pub fn threads(&self) -> usize {
+        threads(&self.plan)
     }
 
     /// Predicts: reads `inputs`, in the order of [`Plan::inputs`], and writes `outputs`, in the order of
@@ -259,6 +263,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Threads that no step is worth are not started.
+fn threads(plan: &Plan) -> usize {
+    plan.steps.iter().map(|step| step.parts.len()).max().unwrap_or(1)
 }
 
 /// How many steps there are up to the last one that reads what the caller has.

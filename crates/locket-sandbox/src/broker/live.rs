@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    num::NonZero,
     os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -12,11 +13,11 @@ use rustix::{
     process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid},
 };
 
-use super::{habit::Habit, malformed};
+use super::{crowd::Place, habit::Habit, malformed};
 use crate::{
     Death, SandboxError,
     launch::Process,
-    ring::{self, Ring},
+    ring::{self, AWAKE, Ring},
 };
 
 /// Rings of the bell without a reply, after which a worker is taken for hostile.
@@ -70,7 +71,7 @@ pub(super) struct Live {
     /// The worker's end of the bell: while we hold it too, ringing for a dead worker is no SIGPIPE.
     _heard: OwnedFd,
     sequence: u32,
-    awake: Duration,
+    processors: usize,
     habit: Habit,
     /// Bytes of the last request that are still in shared memory.
     request_bytes: usize,
@@ -96,7 +97,7 @@ impl Live {
             reply_bell,
             _heard: heard,
             sequence: 1,
-            awake: ring::awake_for(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
+            processors: std::thread::available_parallelism().map_or(1, NonZero::get),
             habit: Habit::default(),
             request_bytes: 0,
             missed: Instant::now(),
@@ -117,11 +118,14 @@ impl Live {
         &mut self,
         kind: u32,
         deadline: Deadline,
+        threads: usize,
         into: &mut Vec<u8>,
     ) -> Result<Answer, SandboxError> {
+        let place = Place::take(threads, self.processors);
         self.sequence = self.sequence.wrapping_add(1);
         let bytes = self.request_bytes;
         let foretold = self.habit.foretell(kind, bytes);
+        self.ring.let_look(place.is_roomy_afterwards());
         if self.ring.send(self.sequence, kind, bytes, deadline.due) {
             match rustix::io::write(&self.request_bell, &[1]) {
                 Ok(_) => {}
@@ -131,31 +135,49 @@ impl Live {
             }
         }
         let sent = Instant::now();
-        let answer = self.receive("a request", deadline, foretold, into)?;
+        let answer = self.receive("a request", deadline, foretold, &place, into)?;
         self.habit.learn(kind, bytes, sent.elapsed());
         self.ring.wipe(std::mem::take(&mut self.request_bytes), into.len());
         Ok(answer)
     }
 
+    /// Waits for what a worker says before it is asked anything.
+    pub(super) fn hear_of_start(
+        &mut self,
+        deadline: Deadline,
+        into: &mut Vec<u8>,
+    ) -> Result<Answer, SandboxError> {
+        let place = Place::take(1, self.processors);
+        self.receive("its start", deadline, None, &place, into)
+    }
+
     /// Waits for the reply to the current request, awake around the time that is foretold, and copies it.
-    pub(super) fn receive(
+    fn receive(
         &mut self,
         what: &'static str,
         deadline: Deadline,
         foretold: Option<[Duration; 2]>,
+        place: &Place,
         into: &mut Vec<u8>,
     ) -> Result<Answer, SandboxError> {
         let started = Instant::now();
         self.missed = started;
-        let mut is_there = self.look(deadline.end.min(started + self.awake));
-        if let Some([soonest, latest]) = foretold.filter(|_| !is_there && !self.awake.is_zero()) {
+        // A processor that others need is looked on only if the answer is about to come.
+        let awake = match foretold {
+            Some([soonest, _]) if soonest > AWAKE && !place.is_roomy() => Duration::ZERO,
+            _ => ring::awake_for(self.processors),
+        };
+        let mut is_there = self.look(deadline.end.min(started + awake));
+        if let Some([soonest, latest]) = foretold.filter(|_| !is_there && !awake.is_zero()) {
             is_there = self.wait(deadline.end.min(started + soonest))?;
             if !is_there {
                 // Time to spare.
                 if self.ring.is_read(self.sequence) {
                     self.ring.wipe(std::mem::take(&mut self.request_bytes), 0);
                 }
-                is_there = self.look(deadline.end.min(started + latest));
+                if place.is_roomy() {
+                    is_there = self.look(deadline.end.min(started + latest));
+                }
             }
         }
         for _ in 0..FALSE_ALARMS {

@@ -94,7 +94,7 @@ fn spawn(command: &WorkerCommand) -> Result<Live, SandboxError> {
 fn await_ready(command: &WorkerCommand, live: &mut Live) -> Result<Readiness, SandboxError> {
     let deadline = Deadline::of(Instant::now(), None, command.options.ready_within);
     let mut bytes = Vec::new();
-    let kind = live.receive("its start", deadline, None, &mut bytes)?.kind;
+    let kind = live.hear_of_start(deadline, &mut bytes)?.kind;
     if kind == NOT_READY {
         let reason = String::from_utf8_lossy(&bytes)
             .chars()

@@ -169,6 +169,8 @@ pub(super) struct Interface {
     pub(super) outputs: Vec<FeatureDescription>,
     /// Bytes of weights, tensors and scratch: only shown.
     pub(super) peak_bytes: u64,
+    /// Threads that compute.
+    pub(super) threads: usize,
 }
 
 /// Bytes of a tensor; no more than [`MOST_BYTES`] in an interface that was checked.
@@ -230,6 +232,7 @@ impl Interface {
     /// after its length; all other numbers have 32 bits.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = self.peak_bytes.to_le_bytes().to_vec();
+        put_number(&mut bytes, self.threads);
         for features in [&self.inputs, &self.outputs] {
             put_number(&mut bytes, features.len());
             for feature in features {
@@ -247,6 +250,7 @@ impl Interface {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (peak_bytes, mut bytes) = bytes.split_first_chunk()?;
         let peak_bytes = u64::from_le_bytes(*peak_bytes);
+        let threads = take_number(&mut bytes)?;
         let mut side = || {
             let features = take_number(&mut bytes).filter(|&count| count <= MOST_TENSORS)?;
             (0..features)
@@ -257,6 +261,7 @@ impl Interface {
             inputs: side()?,
             outputs: side()?,
             peak_bytes,
+            threads,
         };
         bytes.is_empty().then_some(interface)
     }
@@ -416,6 +421,7 @@ mod tests {
             inputs: vec![feature("an image\nout fp32 1 x", &[1, 3, 2])],
             outputs: vec![feature("scalar", &[]), feature("", &[0])],
             peak_bytes: 1 << 40,
+            threads: 3,
         };
         let bytes = whole.encode();
         assert_eq!(interface(DONE, &bytes).unwrap(), whole);

@@ -116,6 +116,7 @@ impl Served {
             inputs: describe(&plan.inputs),
             outputs: describe(&plan.outputs),
             peak_bytes: plan.peak_bytes() as u64,
+            threads: model.session.threads(),
         };
         interface.check()?;
         let mut served = Self {

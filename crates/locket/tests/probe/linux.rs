@@ -40,6 +40,7 @@ fn describe(lie: &str, reply: &mut ReplyArea<'_>) -> u32 {
         reply.push(text.as_bytes());
     };
     reply.push(&[0; 8]);
+    number(reply, 1);
     for name in ["x", "y"] {
         number(reply, if lie == "many" { u32::MAX } else { 1 });
         text(reply, "fp32");
