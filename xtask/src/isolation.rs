@@ -11,7 +11,8 @@ const USAGE: &str = "usage: cargo xtask isolation --date YYYY-MM-DD [--rounds N]
 /// What the tables do not say themselves.
 const NOTES: &str = "Tensors of the caller's are copied into memory that the worker reads; inputs written in place (`Model::predict_filled`) are not, and the \
     one who writes them takes as long in both columns. A worker and its caller need two processors where a prediction in the caller's \
-    process needs one: whatever else runs on the machine meets one of them more often. A prediction whose outputs were there in time is not cut if \
+    process needs one: whatever else runs on the machine meets one of them more often. Where the worker's threads need every processor, its \
+    caller sleeps while it waits and takes a processor from them when it wakes; for that no bound is set. A prediction whose outputs were there in time is not cut if \
     the machine gave the caller's processor to somebody else meanwhile; the last column counts those that came back after the budget for \
     that reason.\n";
 

@@ -38,3 +38,25 @@ impl Drop for Place {
         BUSY.fetch_sub(self.own, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn who_only_looks_gives_way_to_who_computes() {
+        let first = Place::take(1, 2);
+        assert!(first.is_roomy() && first.is_roomy_afterwards(), "one each");
+        let second = Place::take(1, 2);
+        assert!(!first.is_roomy() && !second.is_roomy(), "two workers compute");
+        assert!(!first.is_roomy_afterwards(), "the other worker needs one, its broker the other");
+        drop(first);
+        assert!(second.is_roomy());
+        drop(second);
+        // A worker may say what it likes.
+        let many = Place::take(usize::MAX, 2);
+        assert!(!many.is_roomy() && many.is_roomy_afterwards());
+        drop(many);
+        assert!(!Place::take(1, 1).is_roomy(), "the only processor");
+    }
+}

@@ -35,8 +35,8 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn load(path: &Path, isolation: Isolation) -> Result<Self, Box<dyn Error>> {
-        let model = Model::load(path, &configuration(isolation))?;
+    pub(super) fn load(path: &Path, isolation: Isolation, threads: usize) -> Result<Self, Box<dyn Error>> {
+        let model = Model::load(path, &configuration(isolation, threads))?;
         let ports = model.inputs();
         let inputs = ports.iter().map(|port| Tensor::zeros(port.dtype, &port.shape));
         let outputs = model.outputs().into_iter().map(|port| (port.dtype, port.shape));
@@ -55,15 +55,16 @@ impl Bench {
         recipe: &Preprocess,
         photos: &[Vec<u8>],
         isolation: Isolation,
+        threads: usize,
     ) -> Result<Self, Box<dyn Error>> {
         let with_recipe = ModelConfiguration {
             preprocess: Some(recipe.clone()),
-            ..configuration(isolation)
+            ..configuration(isolation, threads)
         };
         Ok(Self {
             model: Model::load(path, &with_recipe)?,
             photos: photos.to_vec(),
-            ..Self::load(path, Isolation::InProcess)?
+            ..Self::load(path, Isolation::InProcess, threads)?
         })
     }
 
@@ -151,8 +152,8 @@ impl Pairs {
     }
 }
 
-fn pair(path: &Path) -> Result<Vec<Bench>, Box<dyn Error>> {
-    WAYS.iter().map(|&way| Bench::load(path, way)).collect()
+fn pair(path: &Path, threads: usize) -> Result<Vec<Bench>, Box<dyn Error>> {
+    WAYS.iter().map(|&way| Bench::load(path, way, threads)).collect()
 }
 
 /// Photos of the kit that the recipe of the model can use.
@@ -168,11 +169,53 @@ fn photos(kit: &Path, model: &Path) -> Result<(Preprocess, Vec<Vec<u8>>), Box<dy
     Ok((recipe, files.collect::<Result<_, locket_data::DataError>>()?))
 }
 
+/// Photos and tensors, one prediction after another.
+fn throughput(
+    model: &Path,
+    kit: Option<&Path>,
+    rounds: usize,
+    threads: usize,
+    bound: &str,
+) -> Result<(), Box<dyn Error>> {
+    let suffix = if threads > 1 {
+        format!(", {threads} threads")
+    } else {
+        String::new()
+    };
+    // The mean, not the median: what a worker does only now and then counts too.
+    let mean = |block: Vec<f64>| block.iter().sum::<f64>() / block.len() as f64;
+    if let Some(kit) = kit {
+        let (recipe, photos) = photos(kit, model)?;
+        let mut benches = WAYS
+            .iter()
+            .map(|&way| Bench::with_photos(model, &recipe, &photos, way, threads))
+            .collect::<Result<Vec<_>, _>>()?;
+        let bytes = photos.iter().map(Vec::len).sum::<usize>() / photos.len().max(1);
+        let what = format!(
+            "a photo to scores (decode, preprocess, predict, discard), µs, mean of {} JPEGs of {} kB{suffix}",
+            photos.len(),
+            bytes / 1000
+        );
+        share(&what, bound, Pairs::of(&mut benches, rounds, photos.len(), mean)?);
+    }
+    let mut benches = pair(model, threads)?;
+    let bytes: usize = benches[0].inputs.iter().map(|input| input.bytes().len()).sum();
+    for (in_place, how) in [
+        (false, "the model on tensors"),
+        (true, "the model on inputs that the caller writes in place,"),
+    ] {
+        benches.iter_mut().for_each(|bench| bench.in_place = in_place);
+        let what = format!("{how} of {} kB, µs, mean of {LARGE_BLOCK}{suffix}", bytes / 1000);
+        share(&what, bound, Pairs::of(&mut benches, rounds, LARGE_BLOCK, mean)?);
+    }
+    Ok(())
+}
+
 /// One line of the table, in microseconds and percent.
-fn share(what: &str, mut pairs: Pairs) {
+fn share(what: &str, bound: &str, mut pairs: Pairs) {
     let mut ratios = pairs.each(|here, there| (there / here - 1.0) * 100.0);
     println!(
-        "| {what} | {:.1} | {:.1} | {:.2} % (5 to 95 % of rounds: {:.2} to {:.2}) | ≤ 1 % |",
+        "| {what} | {:.1} | {:.1} | {:.2} % (5 to 95 % of rounds: {:.2} to {:.2}) | {bound} |",
         at(&mut pairs.here, 0.5),
         at(&mut pairs.there, 0.5),
         at(&mut ratios, 0.5),
@@ -186,44 +229,24 @@ pub(super) fn table(model: &Path, kit: Option<&Path>, rounds: usize) -> Result<(
     let small = small(folder.path())?;
     println!("| what | in this process | in a worker | cost of the worker | bound |\n|---|---|---|---|---|");
     let median = |mut block: Vec<f64>| at(&mut block, 0.5);
-    let mut trips = Pairs::of(&mut pair(&small)?, rounds, SMALL_BLOCK, median)?;
+    let mut trips = Pairs::of(&mut pair(&small, 1)?, rounds, SMALL_BLOCK, median)?;
     let cost = at(&mut trips.each(|here, there| there - here), 0.5);
     println!(
         "| a small request (relu of 16 floats), µs, median of {SMALL_BLOCK} | {:.2} | {:.2} | {cost:.2} µs | ≤ 10 µs |",
         at(&mut trips.here, 0.5),
         at(&mut trips.there, 0.5),
     );
-    // The mean, not the median: what a worker does only now and then counts too.
-    let mean = |block: Vec<f64>| block.iter().sum::<f64>() / block.len() as f64;
-    if let Some(kit) = kit {
-        let (recipe, photos) = photos(kit, model)?;
-        let mut benches = WAYS
-            .iter()
-            .map(|&way| Bench::with_photos(model, &recipe, &photos, way))
-            .collect::<Result<Vec<_>, _>>()?;
-        let bytes = photos.iter().map(Vec::len).sum::<usize>() / photos.len().max(1);
-        let what = format!(
-            "a photo to scores (decode, preprocess, predict, discard), µs, mean of {} JPEGs of {} kB",
-            photos.len(),
-            bytes / 1000
-        );
-        share(&what, Pairs::of(&mut benches, rounds, photos.len(), mean)?);
-    }
-    let mut benches = pair(model)?;
-    let bytes: usize = benches[0].inputs.iter().map(|input| input.bytes().len()).sum();
-    for (in_place, how) in [
-        (false, "the model on tensors"),
-        (true, "the model on inputs that the caller writes in place,"),
-    ] {
-        benches.iter_mut().for_each(|bench| bench.in_place = in_place);
-        let what = format!("{how} of {} kB, µs, mean of {LARGE_BLOCK}", bytes / 1000);
-        share(&what, Pairs::of(&mut benches, rounds, LARGE_BLOCK, mean)?);
+    throughput(model, kit, rounds, 1, "≤ 1 %")?;
+    // As many as the machine has, so that no processor is left for the one who waits.
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if processors > 1 {
+        throughput(model, kit, rounds, processors, "none")?;
     }
     let mut starts = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
         for (way, starts) in WAYS.into_iter().zip(&mut starts) {
             let start = Instant::now();
-            let model = Model::load(&small, &configuration(way))?;
+            let model = Model::load(&small, &configuration(way, 1))?;
             starts.push(start.elapsed().as_secs_f64() * 1e3);
             assert_eq!(model.inputs()[0].dtype, DType::Float32);
         }

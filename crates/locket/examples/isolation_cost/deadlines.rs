@@ -38,7 +38,7 @@ pub(super) fn table(model: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
     );
     let mut benches = WAYS
         .iter()
-        .map(|&way| Bench::load(model, way))
+        .map(|&way| Bench::load(model, way, 1))
         .collect::<Result<Vec<_>, _>>()?;
     for (bench, way) in benches.iter_mut().zip(WAYS) {
         let name = match way {

@@ -41,16 +41,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .to_string_lossy()
         .into_owned();
     println!(
-        "{rounds} rounds, each with every kind in turns; medians over rounds of what is said. Model: `{name}`, float32, 1 thread.\n"
+        "{rounds} rounds, each with every kind in turns; medians over rounds of what is said. Model: `{name}`, float32, 1 thread where nothing else is said.\n"
     );
     blocks::table(&model, kit.as_deref(), rounds)?;
     deadlines::table(&model, rounds)?;
     Ok(())
 }
 
-fn configuration(isolation: Isolation) -> ModelConfiguration {
+fn configuration(isolation: Isolation, threads: usize) -> ModelConfiguration {
     ModelConfiguration {
-        threads: Some(1),
+        threads: Some(threads),
         isolation,
         // What a new worker costs is a figure of its own.
         recycle_after: None,
