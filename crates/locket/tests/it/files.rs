@@ -5,7 +5,7 @@ use std::path::Path;
 use locket::{DictionaryFeatureProvider, Isolation, Model, ModelConfiguration, Tensor};
 use locket_formats::{ReadOptions, coreml, limits::Limits};
 
-use crate::isolation::{picture, scenes, worker};
+use crate::isolation::{picture, save_compiled, scenes, worker};
 
 fn here() -> ModelConfiguration {
     ModelConfiguration {
@@ -113,20 +113,7 @@ fn a_large_interface_has_room_and_a_larger_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("named.locket");
     for (bytes, fits) in [(100_000, true), (2 << 20, false)] {
-        let function = locket_mil::text::parse(&named(bytes)).unwrap();
-        let target = locket_runtime::PlanOptions {
-            isa: locket::Isa::best(),
-            threads: 1,
-            lean: false,
-            precision: locket::Precision::Float32,
-            depth_first: true,
-            hand_over_ns: locket_runtime::PlanOptions::HAND_OVER_NS,
-        };
-        let source = locket_runtime::compiled::Source {
-            file: "named".to_owned(),
-            hash: None,
-        };
-        locket_runtime::compiled::save(&function, &[target], source, &path).unwrap();
+        save_compiled(&named(bytes), &path);
         match Model::load(&path, &worker()) {
             Ok(model) => assert!(fits && model.outputs()[0].name.len() == bytes),
             Err(error) => {

@@ -1,9 +1,16 @@
 //! A model in a worker answers as one in this process, keeps its budgets, and is replaced when it is lost.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use locket::{
     DType, DictionaryFeatureProvider, Error, Isolation, Model, ModelConfiguration, Tensor, TensorMut,
+};
+use locket_runtime::{
+    OutputBuffers, PlanOptions,
+    compiled::{Source, save},
 };
 
 pub(crate) fn scenes() -> PathBuf {
@@ -27,6 +34,24 @@ pub(crate) fn picture() -> DictionaryFeatureProvider {
         "image",
         Tensor::from_slice(&[1, 3, 64, 64], &values).expect("as many values as elements"),
     )])
+}
+
+/// Writes the program, compiled for one thread of this machine.
+pub(crate) fn save_compiled(program: &str, path: &Path) {
+    let target = PlanOptions {
+        isa: locket::Isa::best(),
+        threads: 1,
+        lean: false,
+        precision: locket::Precision::Float32,
+        depth_first: true,
+        hand_over_ns: PlanOptions::HAND_OVER_NS,
+    };
+    let source = Source {
+        file: "a test".to_owned(),
+        hash: None,
+    };
+    let function = locket_mil::text::parse(program).expect("a program");
+    save(&function, &[target], source, path).expect("it is written");
 }
 
 #[test]
@@ -59,20 +84,7 @@ const TWO_INPUTS: &str = "func main opset ios16 (%a: fp32[1, 3], %x: fp32[5, 3])
 fn inputs_written_in_place_give_the_same_answer_each_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("two.locket");
-    let source = locket_runtime::compiled::Source {
-        file: "two".to_owned(),
-        hash: None,
-    };
-    let target = locket_runtime::PlanOptions {
-        isa: locket::Isa::best(),
-        threads: 1,
-        lean: false,
-        precision: locket::Precision::Float32,
-        depth_first: true,
-        hand_over_ns: locket_runtime::PlanOptions::HAND_OVER_NS,
-    };
-    let function = locket_mil::text::parse(TWO_INPUTS).unwrap();
-    locket_runtime::compiled::save(&function, &[target], source, &path).unwrap();
+    save_compiled(TWO_INPUTS, &path);
     for isolation in [Isolation::InProcess, Isolation::Worker] {
         let configuration = ModelConfiguration {
             isolation,
@@ -80,7 +92,7 @@ fn inputs_written_in_place_give_the_same_answer_each_time() {
             ..worker()
         };
         let mut model = Model::load(&path, &configuration).unwrap();
-        let room = || locket_runtime::OutputBuffers::of([(DType::Float32, vec![5, 3])]);
+        let room = || OutputBuffers::of([(DType::Float32, vec![5, 3])]);
         let mut y = room();
         // Often enough that a worker's broker knows how long it takes.
         for round in 0..12 {
