@@ -22,12 +22,20 @@ fn left(reply: Reply<'_>) -> Duration {
 #[test]
 fn a_reply_after_the_due_time_is_late_and_the_worker_lives() {
     let mut broker = start(options());
-    for _ in 0..6 {
+    let begun = Instant::now();
+    let mut late = 0;
+    while late < 6 {
         // Once its habits are known the broker looks and sleeps at other times.
         assert!(!ask(&mut broker, 1, PATIENCE).late);
         let reply = ask(&mut broker, 20, Duration::from_millis(10));
-        assert!(reply.late, "10 ms were over before the worker began to write");
-        assert_eq!(left(reply), Duration::ZERO);
+        // A broker that a busy machine keeps from looking for 10 ms has no reason to say so.
+        late += u32::from(reply.late);
+        assert_eq!(
+            left(reply),
+            Duration::ZERO,
+            "10 ms are over when the worker writes"
+        );
+        assert!(begun.elapsed() < PATIENCE, "only {late} were late");
     }
     assert_eq!(broker.generation(), 1, "the same worker");
 }
@@ -68,16 +76,22 @@ fn a_reply_in_time_is_not_late_because_the_broker_was_held_up() {
     };
     // SAFETY: the thread that it names waits for the one that uses it.
     let this = unsafe { libc::pthread_self() };
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            std::thread::sleep(Duration::from_millis(20));
-            // SAFETY: the thread lives, as above.
-            unsafe { libc::pthread_kill(this, libc::SIGUSR1) };
+    let begun = Instant::now();
+    let mut is_held_up = false;
+    while !is_held_up {
+        assert!(begun.elapsed() < PATIENCE, "the signal never came in time");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(20));
+                // SAFETY: the thread lives, as above.
+                unsafe { libc::pthread_kill(this, libc::SIGUSR1) };
+            });
+            let started = Instant::now();
+            let reply = ask(&mut broker, 100, due);
+            // On a busy machine the signal may come after the reply.
+            is_held_up = started.elapsed() > due;
+            assert!(!reply.late, "the answer was there after 100 ms");
+            assert!(left(reply) > Duration::ZERO);
         });
-        let started = Instant::now();
-        let reply = ask(&mut broker, 100, due);
-        assert!(started.elapsed() > due, "it was held up");
-        assert!(!reply.late, "the answer was there after 100 ms");
-        assert!(left(reply) > Duration::ZERO);
-    });
+    }
 }
