@@ -146,8 +146,8 @@ impl Broker {
         self.exchange(kind, length(parts), None, within, |room| copy(parts, room))
     }
 
-    /// As [`Broker::request`], with a reply that is due after a time, which the worker is told ([`crate::worker::Request::left`]). One
-    /// that comes later is marked; a worker that has not answered `grace` after that is killed.
+    /// As [`Broker::request`], with a reply that is due after a time, if any, which the worker is told
+    /// ([`crate::worker::Request::left`]). One that comes later is marked; a worker that has not answered `grace` after that is killed.
     ///
     /// # Errors
     ///
@@ -156,13 +156,13 @@ impl Broker {
         &mut self,
         kind: u32,
         parts: &[&[u8]],
-        due: Duration,
+        due: Option<Duration>,
         grace: Duration,
     ) -> Result<Reply<'_>, SandboxError> {
-        self.exchange(kind, length(parts), Some(due), grace, |room| copy(parts, room))
+        self.exchange(kind, length(parts), due, grace, |room| copy(parts, room))
     }
 
-    /// As [`Broker::request_due`], or [`Broker::request`] where nothing is due, for a request of so many bytes that `fill` writes where
+    /// As [`Broker::request_due`], for a request of so many bytes that `fill` writes where
     /// the worker reads them; they are 0 before. Times begin when it has.
     ///
     /// # Errors

@@ -147,7 +147,7 @@ impl Broker {
         &mut self,
         _kind: u32,
         _parts: &[&[u8]],
-        _due: Duration,
+        _due: Option<Duration>,
         _grace: Duration,
     ) -> Result<Reply<'_>, SandboxError> {
         match self.never {}

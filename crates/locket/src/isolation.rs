@@ -10,7 +10,10 @@ mod watched;
 use std::{
     cell::Cell,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -67,7 +70,7 @@ pub fn run_if_requested() {
 pub(crate) struct Isolated {
     launch: Launch,
     broker: Broker,
-    interface: Interface,
+    interface: Arc<Interface>,
     has_recipe: bool,
     recycle_after: Option<u32>,
     /// What the current worker was asked, and which it is.
@@ -106,7 +109,7 @@ impl Isolated {
             generation: broker.generation(),
             launch,
             broker,
-            interface,
+            interface: Arc::new(interface),
             has_recipe: configuration.preprocess.is_some(),
             recycle_after: configuration.recycle_after,
             asked: 0,
@@ -139,11 +142,7 @@ impl Isolated {
             &self.interface.inputs,
             inputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
         )?;
-        protocol::check(
-            "output",
-            &self.interface.outputs,
-            outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
-        )?;
+        self.check_outputs(outputs)?;
         let mut parts: Vec<&[u8]> = Vec::with_capacity(2 * inputs.len());
         for (feature, tensor) in self.interface.inputs.iter().zip(inputs) {
             parts.extend([tensor.bytes, &PADDING[..room(feature) - tensor.bytes.len()]]);
@@ -158,16 +157,13 @@ impl Isolated {
         outputs: &mut [TensorMut<'_>],
         budget: Option<Duration>,
     ) -> Result<(), Error> {
-        protocol::check(
-            "output",
-            &self.interface.outputs,
-            outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
-        )?;
-        let (inputs, bytes) = (self.interface.inputs.clone(), self.interface.request_bytes());
+        self.check_outputs(outputs)?;
+        let interface = Arc::clone(&self.interface);
+        let bytes = interface.request_bytes();
         let started = Cell::new(Instant::now());
         let fill = |mut room: &mut [u8]| {
-            let mut views = Vec::with_capacity(inputs.len());
-            for feature in &inputs {
+            let mut views = Vec::with_capacity(interface.inputs.len());
+            for feature in &interface.inputs {
                 let (own, rest) = room.split_at_mut(protocol::room(feature));
                 room = rest;
                 views.push(TensorMut {
@@ -222,6 +218,11 @@ impl Isolated {
         self.interface.peak_bytes
     }
 
+    fn check_outputs(&self, outputs: &[TensorMut<'_>]) -> Result<(), Error> {
+        let given = outputs.iter().map(|tensor| (tensor.dtype, tensor.shape));
+        protocol::check("output", &self.interface.outputs, given)
+    }
+
     fn ask_with(
         &mut self,
         kind: u32,
@@ -232,10 +233,7 @@ impl Isolated {
         let started = Cell::new(Instant::now());
         self.ask(outputs, budget, &started, |broker, grace| {
             started.set(Instant::now());
-            match budget {
-                Some(budget) => broker.request_due(kind, parts, budget, grace),
-                None => broker.request(kind, parts, grace),
-            }
+            broker.request_due(kind, parts, budget, grace)
         })
     }
 
@@ -276,21 +274,18 @@ impl Isolated {
         };
         let told = protocol::answer(reply.kind, reply.bytes, self.interface.output_bytes());
         let told = told.and_then(|answer| match answer {
-            Answer::Late(_) if budget.is_none() => Err(protocol::malformed("late without a deadline")),
-            answer => Ok(answer),
-        });
-        let told = told.map(|answer| match answer {
-            Answer::Outputs(_) if reply.late => Err(late("the outputs")),
+            Answer::Outputs(_) if reply.late => Ok(Err(late("the outputs"))),
             Answer::Outputs(mut bytes) => {
                 for output in outputs {
                     let (own, rest) = bytes.split_at(output.bytes.len());
                     output.bytes.copy_from_slice(own);
                     bytes = rest;
                 }
-                Ok(())
+                Ok(Ok(()))
             }
-            Answer::Late(operator) => Err(late(&operator)),
-            Answer::Unreadable(why) => Err(Error::Picture { why }),
+            Answer::Late(_) if budget.is_none() => Err(protocol::malformed("late without a deadline")),
+            Answer::Late(operator) => Ok(Err(late(&operator))),
+            Answer::Unreadable(why) => Ok(Err(Error::Picture { why })),
         });
         told.unwrap_or_else(|malformed| {
             // A worker that says what none of ours says is not asked again.

@@ -11,8 +11,7 @@ use locket_formats::{Import, ReadOptions, limits::Limits};
 use locket_kernels::Isa;
 use locket_mil::{Diagnostic, Dialect, Function, Program};
 use locket_runtime::{
-    CompiledError, CompiledFile, OutputBuffers, Plan, PlanOptions, Precision, Session, check_tensors,
-    compile,
+    CompiledError, CompiledFile, OutputBuffers, Plan, PlanOptions, Precision, Session, compile,
     compiled::{Source, is_compiled, save},
 };
 use locket_tensor::{Tensor, TensorMut, TensorRef};
@@ -242,13 +241,8 @@ impl InProcess {
         outputs: &mut [TensorMut<'_>],
         budget: Option<Duration>,
     ) -> Result<(), Error> {
+        self.session.check_outputs(outputs)?;
         let plan = self.session.plan();
-        let expected = plan
-            .outputs
-            .iter()
-            .map(|port| (&*port.name, port.dtype, &*port.shape));
-        let given = outputs.iter().map(|tensor| (tensor.dtype, tensor.shape));
-        check_tensors("output", expected, given)?;
         let buffers = self
             .filled
             .get_or_insert_with(|| OutputBuffers::new(&plan.inputs));
@@ -513,7 +507,8 @@ impl Model {
     }
 
     /// As [`Model::predict_into`], from inputs that `fill` writes where the model reads them, which with a worker saves a copy. All of
-    /// them are to be written, each time anew: what is in them before is not specified. The latency budget begins when they are.
+    /// them are to be written, each time anew: what is in them before is not specified. The latency budget begins when they are. Allocates
+    /// lists of the inputs.
     ///
     /// # Errors
     ///

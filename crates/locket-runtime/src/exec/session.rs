@@ -189,11 +189,7 @@ impl Session {
             &self.plan.inputs,
             inputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
         )?;
-        check(
-            "output",
-            &self.plan.outputs,
-            outputs.iter().map(|tensor| (tensor.dtype, tensor.shape)),
-        )?;
+        self.check_outputs(outputs)?;
         self.take_in(inputs);
         let arena = self.arena.as_mut_slice();
         let given = Given {
@@ -246,6 +242,16 @@ impl Session {
     /// Calls `work` once on every thread that predictions run on but this one.
     pub fn on_other_threads(&mut self, work: &(dyn Fn() + Sync)) {
         self.pool.on_others(work);
+    }
+
+    /// Checks that outputs fit the interface, as every prediction does.
+    ///
+    /// # Errors
+    ///
+    /// The first that does not fit.
+    pub fn check_outputs(&self, outputs: &[TensorMut<'_>]) -> Result<(), RunError> {
+        let given = outputs.iter().map(|tensor| (tensor.dtype, tensor.shape));
+        check("output", &self.plan.outputs, given)
     }
 
     /// Brings inputs to where steps read them.

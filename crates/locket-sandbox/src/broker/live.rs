@@ -42,13 +42,12 @@ pub(super) struct Deadline {
 impl Deadline {
     /// Of an answer that is due some time after the start, if at any certain time, and waited for until a grace is over.
     pub(super) fn of(started: Instant, due: Option<Duration>, grace: Duration) -> Self {
-        // A time that is longer than clocks can tell is no certain one.
-        let due = due.and_then(|due| started.checked_add(due));
-        let end = due.unwrap_or(started).checked_add(grace);
+        // A time that is longer than clocks can tell is no certain one, and is waited for as long as can be.
+        let end = due.unwrap_or_default().checked_add(grace);
         Self {
             started,
-            due,
-            end: end.unwrap_or(started + LONGEST),
+            due: due.and_then(|due| started.checked_add(due)),
+            end: started + end.unwrap_or(LONGEST).min(LONGEST),
         }
     }
 }
@@ -320,5 +319,25 @@ impl Drop for Live {
         }
         // Only now does nobody write there any more.
         self.ring.wipe(self.ring.request_bytes(), self.ring.reply_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Deadline, LONGEST};
+
+    #[test]
+    fn an_answer_is_waited_for_until_it_is_due_and_a_grace_is_over() {
+        let (started, grace) = (Instant::now(), Duration::from_micros(100));
+        let due = Duration::from_millis(25);
+        let deadline = Deadline::of(started, Some(due), grace);
+        assert_eq!((deadline.due, deadline.end), (Some(started + due), started + due + grace));
+        let deadline = Deadline::of(started, None, grace);
+        assert_eq!((deadline.due, deadline.end), (None, started + grace));
+        let deadline = Deadline::of(started, Some(Duration::MAX), grace);
+        assert_eq!((deadline.due, deadline.end), (None, started + LONGEST));
+        assert_eq!(Deadline::of(started, None, Duration::MAX).end, started + LONGEST);
     }
 }

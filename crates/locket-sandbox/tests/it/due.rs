@@ -11,7 +11,7 @@ use super::{PATIENCE, options, start};
 const AFTER: u32 = 13;
 
 fn ask(broker: &mut Broker, takes_ms: u8, due: Duration) -> Reply<'_> {
-    let reply = broker.request_due(AFTER, &[&[takes_ms]], due, PATIENCE);
+    let reply = broker.request_due(AFTER, &[&[takes_ms]], Some(due), PATIENCE);
     reply.expect("it has time enough")
 }
 

@@ -17,9 +17,10 @@ use super::{WAYS, at, configuration};
 const SMALL: &str = "func main opset ios16 (%x: fp32[16]) -> (y: %y) {
   %y: fp32[16] = relu(x=%x)
 }";
+/// Small requests of a block.
+const SMALL_BLOCK: usize = 2000;
 /// Predictions of a block: enough that one lasts as long as that of photos, and waking the worker, which slept meanwhile, counts as
 /// little.
-const SMALL_BLOCK: usize = 2000;
 const LARGE_BLOCK: usize = 200;
 /// Photos of the kit, each once in a block.
 const PHOTOS: usize = 40;
